@@ -1,0 +1,41 @@
+# make run   start a relay on 127.0.0.1:2525 with a place for the mail to go (ONCE=1: send three messages and exit)
+# make test  set everything up and run the tests
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: run test test-all lint bench clean
+
+run: $(READY)
+	$(BIN)/python bin/haraka demo $(if $(ONCE),--once)
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.ready-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+$(READY): setup.py mta/version.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.ready-test: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.ready-lint: $(VENV)/.ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

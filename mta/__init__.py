@@ -1,0 +1,1 @@
+"""A mail transfer agent on gevent: see docs/flow.md for one message's way through it."""

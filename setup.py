@@ -1,0 +1,52 @@
+"""Build the `mta` package; bundled plugins, shipped configuration and docs travel inside it as `mta/shipped/`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+SHIPPED = ("plugins", "etc", "docs")
+
+
+def version() -> str:
+    text = (ROOT / "mta" / "version.py").read_text(encoding="utf-8")
+    return text.split('VERSION = "')[1].split('"')[0]
+
+
+def shipped_packages() -> dict[str, str]:
+    """Map each folder that is shipped to a package of its own below mta.shipped, so that a wheel holds them."""
+    packages = {}
+    for top in SHIPPED:
+        for folder in [ROOT / top, *(ROOT / top).rglob("*")]:
+            if folder.is_dir() and folder.name != "__pycache__":
+                relative = folder.relative_to(ROOT)
+                packages["mta.shipped." + ".".join(relative.parts)] = str(relative)
+    return packages
+
+
+setup(
+    name="haraka-mta",
+    version=version(),
+    description="A mail transfer agent on gevent that speaks Haraka's configuration, hooks and queue files",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["mta", "mta.*"]) + list(shipped_packages()),
+    package_dir=shipped_packages(),
+    package_data={"mta": ["py.typed"], **{name: ["*"] for name in shipped_packages()}},
+    install_requires=[
+        "gevent>=25.4",
+        "dnspython>=2.7",
+        "PyYAML>=6",
+        "cryptography>=42",
+        "tomli>=2",
+        "idna>=3.6",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "pytest-timeout", "hypothesis", "trustme"],
+        "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
+    },
+    entry_points={"console_scripts": ["haraka = mta.__main__:main"]},
+    zip_safe=False,
+)

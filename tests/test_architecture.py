@@ -1,0 +1,110 @@
+"""The arrows of the house: who may import whom, and who may name gevent."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+NOUNS = ("mta.connection", "mta.transaction", "mta.notes", "mta.results")
+GROUND = ("mta.version", "mta.paths")
+
+# A room may import itself, GROUND, and what stands here. Longest match wins.
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "mta.smtp": (),
+    "mta.message": (),
+    "mta.notes": (),
+    "mta.results": (),
+    "mta.log_format": ("mta.logger",),
+    "mta.logger": ("mta.log_format",),
+    "mta.log_writer": (),
+    "mta.logger_setup": ("mta.logger", "mta.log_writer", "mta.config"),
+    "mta.config": (),
+    "mta.net": ("mta.smtp", "mta.config", "mta.logger"),
+    "mta.transaction": ("mta.smtp", "mta.message", "mta.notes", "mta.results"),
+    "mta.connection": (
+        "mta.smtp",
+        "mta.message",
+        "mta.notes",
+        "mta.results",
+        "mta.transaction",
+        "mta.logger",
+    ),
+    "mta.plugin": (*NOUNS, "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
+    "mta.inbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
+    "mta.outbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
+    "mta.worker": ("mta",),
+    "mta.cli": ("mta",),
+    "mta.__main__": ("mta.cli",),
+}
+
+GEVENT = {
+    "mta.__main__",
+    "mta.worker",
+    "mta.log_writer",
+    "mta.config.watch",
+    "mta.net.wire",
+    "mta.net.clock",
+    "mta.net.client_pool",
+    "mta.plugin.runner",
+    "mta.inbound.listener",
+    "mta.outbound.engine",
+}
+
+MODULES = sorted((ROOT / "mta").rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "mta")
+    return found
+
+
+def within(name: str, room: str) -> bool:
+    return name == room or name.startswith(room + ".")
+
+
+def room_of(name: str) -> str:
+    rooms = [room for room in MAY_IMPORT if within(name, room)]
+    return max(rooms, key=len) if rooms else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    name = module_name(path)
+    room = room_of(name)
+    if name in ("mta", *GROUND):
+        assert not [found for found in imports_of(path) if within(found, "mta")]
+        return
+    assert room, f"{name} stands in no room of MAY_IMPORT"
+    allowed = (room, *GROUND, *MAY_IMPORT[room])
+    for found in imports_of(path):
+        assert not within(found, "plugins"), f"{name} imports {found}: mta never imports plugins"
+        if within(found, "mta") and found != "mta":
+            assert any(within(found, room) for room in allowed), f"{name} must not import {found}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_gevent_is_named_where_greenlets_are_made(path: Path) -> None:
+    name = module_name(path)
+    uses = any(within(found, "gevent") or within(found, "greenlet") for found in imports_of(path))
+    assert not uses or name in GEVENT or name.startswith("mta.outbound.spool"), f"{name} names gevent"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=str)
+def test_plugins_import_the_api_only(path: Path) -> None:
+    for found in imports_of(path):
+        assert not within(found, "gevent"), f"{path}: plugin code is plain blocking Python"
+        assert not within(found, "mta") or found == "mta.plugin", f"{path} imports {found}"
