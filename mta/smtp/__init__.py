@@ -1,0 +1,1 @@
+"""The language: pure functions over complete lines; no sockets, no gevent, no configuration."""
