@@ -1,0 +1,122 @@
+"""From the entries of a file to a settings object: each value checked, each mistake one problem; pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from mta.config.ini import Entry, Sections
+from mta.config.known import NOT_YET
+from mta.config.problem import Problem
+from mta.config.spec import Settings, Spec, ValueFile, specs
+
+S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
+
+
+def bind(sections: Sections, previous: S) -> tuple[S, list[Problem]]:
+    """Build the settings that `sections` describe; a bad value leaves what `previous` says."""
+    problems: list[Problem] = []
+    own, others = _split(type(previous), sections)
+    bound = _bind_fields(previous, own, problems)
+    problems += _unknown_keys(type(previous), own)
+    for name, keys in others.items():
+        again = bind({previous.REPEATED: keys}, type(previous)())[1]
+        problems += [replace(problem, section=name) for problem in again]
+    return bound, problems
+
+
+def _split(settings: type[Settings], sections: Sections) -> tuple[Sections, Sections]:
+    """The sections that the schema names, and those that repeat one of them; the reader puts these together itself."""
+    named = {spec.section for _, spec in specs(settings)}
+    others = {name for name in sections if settings.REPEATED and name not in named}
+    return (
+        {name: keys for name, keys in sections.items() if name not in others},
+        {name: sections[name] for name in others},
+    )
+
+
+def bind_value(file: ValueFile[T], entry: Entry, previous: T) -> tuple[T, list[Problem]]:
+    """The same for a file that holds one value."""
+    problems: list[Problem] = []
+    value = _value(Spec("", "", file.kind, file.default, file.doc), "", entry, previous, problems)
+    return value, problems
+
+
+def _bind_fields(previous: S, sections: Sections, problems: list[Problem]) -> S:
+    values: dict[str, Any] = {}
+    for each in fields(previous):
+        before = getattr(previous, each.name)
+        if "group" in each.metadata:
+            values[each.name] = _bind_fields(before, sections, problems)
+        elif each.metadata["spec"].key:
+            values[each.name] = _bind_key(each.metadata["spec"], sections, before, problems)
+        else:
+            values[each.name] = _bind_section(each.metadata["spec"], sections, before, problems)
+    return replace(previous, **values)
+
+
+def _bind_key(spec: Spec, sections: Sections, before: Any, problems: list[Problem]) -> Any:
+    entry = sections.get(spec.section, {}).get(spec.key)
+    if entry is None or entry.text is None:
+        return spec.default
+    if entry.text == "" and not spec.default:
+        # `key=` in a file is how an unset value is written; text kinds read it as "" anyway.
+        return spec.default
+    return _value(spec, spec.key, entry, before, problems)
+
+
+def _bind_section(spec: Spec, sections: Sections, before: Any, problems: list[Problem]) -> dict[str, Any]:
+    values = {}
+    for key, entry in sections.get(spec.section, {}).items():
+        value = _value(spec, key, entry, before.get(key), problems)
+        if value is not None:
+            values[key] = value
+    return values
+
+
+def _value(spec: Spec, key: str, entry: Entry, before: Any, problems: list[Problem]) -> Any:
+    texts = entry.text if isinstance(entry.text, list) else [entry.text or ""]
+    try:
+        return spec.kind.parse(texts)
+    except ValueError as error:
+        message = "not usable" if spec.kind.secret else str(error)
+        problems.append(Problem(entry.file, message, entry.line, spec.section, key, spec.kind.allowed))
+        return before
+
+
+def _unknown_keys(settings: type[Settings], sections: Sections) -> list[Problem]:
+    """One problem for each key that this release does not honour, whether it is Haraka's or nobody's."""
+    known: dict[str, set[str]] = {}
+    for _, spec in specs(settings):
+        known.setdefault(spec.section, set()).add(spec.key)
+    problems = []
+    for section, keys in sections.items():
+        for key, entry in keys.items():
+            if "" not in known.get(section, ()) and key not in known.get(section, ()):
+                problems.append(_unknown(settings.FILE, section, key, entry, known))
+    return problems
+
+
+def _unknown(file: str, section: str, key: str, entry: Entry, known: dict[str, set[str]]) -> Problem:
+    if reason := _not_yet(file, section, key):
+        return Problem(entry.file, reason, entry.line, section, key)
+    if section not in known:
+        message = "unknown section" + _guess(section, known)
+        return Problem(
+            entry.file, message, entry.line, section, key, ", ".join(f"[{name}]" for name in known)
+        )
+    message = "unknown key" + _guess(key, known[section])
+    return Problem(entry.file, message, entry.line, section, key, ", ".join(sorted(known[section])))
+
+
+def _not_yet(file: str, section: str, key: str) -> str | None:
+    table = NOT_YET.get(file, {})
+    return table.get((section, key)) or table.get((section, "*"))
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1, 0.75)
+    return f", did you mean {close[0]}?" if close else ""

@@ -1,0 +1,130 @@
+"""What may be written as the value of a setting: each kind parses the text and says what it allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from mta.config.smarthost import parse_hosts
+
+T = TypeVar("T")
+
+TRUE = ("true", "yes", "ok", "enabled", "on", "1")
+FALSE = ("false", "no", "disabled", "off", "0")
+LEVELS = ("DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "EMERG")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """`parse` takes the texts that were written (one, or several for `key[]`) and raises ValueError saying why not.
+
+    `show` writes a value the way an operator would, `allowed` finishes the sentence "allowed: ...".
+    `secret` values appear in no message; `array` kinds are written `key[]=`, once for each element.
+    """
+
+    allowed: str
+    parse: Callable[[Sequence[str]], T]
+    show: Callable[[T], str]
+    secret: bool = False
+    array: bool = False
+
+
+def scalar(
+    allowed: str, parse: Callable[[str], T], show: Callable[[T], str] = str, *, secret: bool = False
+) -> Kind[T]:
+    """A kind with exactly one value."""
+
+    def parse_one(texts: Sequence[str]) -> T:
+        if len(texts) != 1:
+            raise ValueError("there is more than one value")
+        return parse(texts[0])
+
+    return Kind(allowed, parse_one, show, secret)
+
+
+def _flag(text: str) -> bool:
+    word = text.lower()
+    if word not in TRUE + FALSE:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return word in TRUE
+
+
+def whole(low: int, high: int | None = None) -> Kind[int]:
+    """A whole number from `low` to `high`, or without an upper limit."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise ValueError(f"{text!r} is not a whole number")
+        number = int(text)
+        if number < low or (high is not None and number > high):
+            raise ValueError(f"{number} is out of range")
+        return number
+
+    limits = f"from {low} to {high}" if high is not None else f"from {low} up"
+    return scalar(f"a whole number {limits}", parse)
+
+
+def choice(*words: str) -> Kind[str]:
+    """One of `words`, in any case; the value is the word as it stands here."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"{text!r} is not one of them")
+        return text.lower()
+
+    return scalar(", ".join(words), parse)
+
+
+def _level(text: str) -> str:
+    """A log level by name (`info`, `LOGINFO`) or by number (9 is DATA, 0 is EMERG)."""
+    name = text.upper().removeprefix("LOG")
+    if re.fullmatch(r"[0-9]", name):
+        return LEVELS[9 - int(name)]
+    if name not in LEVELS:
+        raise ValueError(f"{text!r} is not a log level")
+    return name
+
+
+def _commas(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(item.strip() for text in texts for item in text.split(",") if item.strip())
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError(f"{text!r} is not a number of seconds")
+    return float(text)
+
+
+_WAIT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>[smhd])(?:\*[1-9][0-9]{0,3})?")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _intervals(text: str) -> str:
+    """The text of a retry schedule, checked item by item."""
+    squeezed = "".join(text.split()).lower()
+    for item in squeezed.split(",") if squeezed not in ("", "none") else ():
+        wait = _WAIT.fullmatch(item)
+        if not wait:
+            raise ValueError(f"{item!r} is not a time such as 5m, or 5m*2 for twice")
+        if not 5 <= float(wait["number"]) * _UNITS[wait["unit"]] <= 365 * 86400:
+            raise ValueError(f"{item!r} is shorter than 5 s or longer than 365 d")
+    return text
+
+
+def _show_flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+TEXT = scalar("text", str)
+SECRET = scalar("text", str, secret=True)
+FLAG = scalar("true, false", _flag, _show_flag)
+LEVEL = scalar(", ".join(LEVELS).lower(), _level, str.lower)
+SECONDS = scalar("a number of seconds, 0 for no limit", _seconds, lambda value: f"{value:g}")
+INTERVALS = scalar("none, or a list such as 1m, 5m*2, 1h with the units s, m, h, d", _intervals)
+LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
+LINES: Kind[tuple[str, ...]] = Kind("text, one line of the greeting each", tuple, "".join, array=True)
+HOSTS: Kind[tuple[str, ...]] = Kind(
+    "host:port, host:port", lambda texts: parse_hosts(",".join(texts)), ", ".join
+)

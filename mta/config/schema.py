@@ -1,0 +1,174 @@
+"""Every setting and its default, written once: one field is one line of an ini file.
+
+The files in etc/ and the tables in docs/CoreConfig.md say the same; a test holds the three together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+from mta.config.kinds import FLAG, HOSTS, INTERVALS, LEVEL, LINES, LIST, SECONDS, SECRET, TEXT, choice, whole
+from mta.config.routes import ROUTE, Route
+from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
+
+# A field is one line of a file and is read best as one line here.
+# fmt: off
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings(Settings):
+    """smtp.ini: the server itself."""
+
+    FILE: ClassVar[str] = "smtp.ini"
+
+    listen: tuple[str, ...] = setting("main", "listen", LIST, ("[::0]:25",), "Addresses to listen on: a port, host:port, [IPv6]:port or the path of a unix socket.")
+    listen_host: str = setting("main", "listen_host", TEXT, "[::0]", "Host that goes with `port`; older spelling of `listen`.")
+    port: int = setting("main", "port", whole(0, 65535), 0, "When not 0, listen_host:port is listened on too; older spelling of `listen`.")
+    inactivity_timeout: int = setting("main", "inactivity_timeout", whole(1), 300, "Seconds without a byte from the client after which its session ends with 421.")
+    graceful_shutdown: bool = setting("main", "graceful_shutdown", FLAG, False, "On SIGINT too, let messages that are coming in finish first (SIGTERM always does).")
+    force_shutdown_timeout: int = setting("main", "force_shutdown_timeout", whole(0), 30, "Seconds that a graceful stop may take.")
+    plugin_timeout_action: str = setting("main", "plugin_timeout_action", choice("defer", "continue"), "defer", "A plugin that does not answer in time: `defer` tells the client to try later, `continue` asks the next plugin.")
+    ignore_bad_plugins: bool = setting("main", "ignore_bad_plugins", FLAG, False, "Start without the plugins that cannot be loaded, instead of not starting.")
+
+    def finish(self, given: frozenset[str]) -> Self:
+        """Put the older listen_host and port in front of `listen`, or in place of its default."""
+        if not self.port:
+            return self
+        others = self.listen if "listen" in given else ()
+        return replace(self, listen=(f"{self.listen_host}:{self.port}", *others))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings(Settings):
+    """connection.ini: what a client may do, and what it is told."""
+
+    FILE: ClassVar[str] = "connection.ini"
+
+    spool_dir: str = setting("main", "spool_dir", TEXT, "/tmp", "Directory for messages that are too large to be kept in memory while they come in.")
+    spool_after: int = setting("main", "spool_after", whole(-1), -1, "Bytes after which a message goes to spool_dir: -1 never, 0 always.")
+    strict_rfc1869: bool = setting("main", "strict_rfc1869", FLAG, False, "Refuse a blank after `MAIL FROM:` or `RCPT TO:` and addresses without angle brackets.")
+    smtputf8: bool = setting("main", "smtputf8", FLAG, True, "Offer SMTPUTF8 (RFC 6531), addresses outside ASCII.")
+    bare_newline: str = setting("main", "bare_newline", choice("reject", "repair"), "reject", "A CR or LF that stands alone: `reject` refuses the message, `repair` makes it CRLF. Only CRLF.CRLF ends a message either way.")
+    add_received: bool = setting("headers", "add_received", FLAG, True, "Add a Received field to each message.")
+    show_version: bool = setting("headers", "show_version", FLAG, True, "Name the release in the greeting and in Received fields.")
+    max_header_lines: int = setting("headers", "max_lines", whole(1), 1000, "Header lines that a message may have.")
+    max_received: int = setting("headers", "max_received", whole(1), 100, "Received fields that a message may arrive with; more is taken for a loop.")
+    max_bytes: int = setting("max", "bytes", whole(0), 26214400, "Size of a message in bytes, offered as SIZE; 0 is no limit.")
+    max_line_length: int = setting("max", "line_length", whole(64, 65536), 512, "Bytes in a command line with its CRLF.")
+    greeting: tuple[str, ...] = setting("message", "greeting", LINES, (), "Text of the 220 greeting, one `greeting[]=` for each line; unset, the server names itself.")
+    helo: str = setting("message", "helo", TEXT, "Haraka is at your service.", "End of the reply to HELO and EHLO.")
+    close: str = setting("message", "close", TEXT, "closing connection. Have a jolly good day.", "Reply to QUIT.")
+    banner_chars: int = setting("uuid", "banner_chars", whole(0, 40), 6, "Characters of the session's uuid shown in the greeting.")
+    deny_chars: int = setting("uuid", "deny_chars", whole(0, 40), 0, "Characters of the session's uuid put in front of replies that refuse.")
+
+
+@dataclass(frozen=True, slots=True)
+class SmarthostSettings(Settings):
+    """outbound.ini [smarthost]: hand all mail that leaves to these hosts."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    host: tuple[str, ...] = setting("smarthost", "host", HOSTS, (), "Next hops, tried in this order; port 25 unless given. Empty: mail goes to the MX of each domain.")
+    tls: str = setting("smarthost", "tls", choice("opportunistic", "required", "off"), "opportunistic", "STARTTLS when offered, always (or the mail waits), or never.")
+    auth_user: str = setting("smarthost", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
+    auth_pass: str = setting("smarthost", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
+    auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSettings(Settings):
+    """outbound.ini: mail on its way out."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    disabled: bool = setting("main", "disabled", FLAG, False, "Keep mail in the queue and deliver none.")
+    always_split: bool = setting("main", "always_split", FLAG, False, "One queue file for each recipient instead of each destination domain.")
+    enable_tls: bool = setting("main", "enable_tls", FLAG, True, "Use STARTTLS when the next hop offers it.")
+    local_mx_ok: bool = setting("main", "local_mx_ok", FLAG, False, "Deliver to an MX that is this machine; without it such an MX is skipped, which prevents loops.")
+    inet_prefer: str = setting("main", "inet_prefer", choice("default", "v4", "v6"), "default", "Which addresses of a next hop are tried first.")
+    concurrency_max: int = setting("main", "concurrency_max", whole(1), 100, "Deliveries under way at the same time.")
+    connect_timeout: int = setting("main", "connect_timeout", whole(1), 30, "Seconds to wait for a connection to a next hop.")
+    received_header: str = setting("main", "received_header", TEXT, "Haraka outbound", "Name in the Received field added on the way out; `disabled` adds none.")
+    max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
+    temp_fail_intervals: str = setting("main", "temp_fail_intervals", INTERVALS, "", "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
+    smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings(Settings):
+    """log.ini: what is logged, and how. `level` is an upper-case name."""
+
+    FILE: ClassVar[str] = "log.ini"
+
+    level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
+    timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
+    format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings(Settings):
+    """relay.ini: who may send mail through this server, and where to."""
+
+    FILE: ClassVar[str] = "relay.ini"
+
+    acl: bool = setting("relay", "acl", FLAG, True, "Clients in relay_acl_allow may relay.")
+    force_routing: bool = setting("relay", "force_routing", FLAG, True, "Use the `nexthop` of a domain in relay_dest_domains.ini instead of its MX.")
+    all: bool = setting("relay", "all", FLAG, False, "Relay for everybody: only behind a firewall, this is an open relay.")
+    dest_domains: bool = setting("relay", "dest_domains", FLAG, False, "Accept, pass on or refuse recipients by the domains in relay_dest_domains.ini.")
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDestDomainsSettings(Settings):
+    """relay_dest_domains.ini: what happens to mail for a domain."""
+
+    FILE: ClassVar[str] = "relay_dest_domains.ini"
+
+    domains: dict[str, Route] = field(default_factory=dict, metadata={"spec": Spec("domains", "", ROUTE, {}, "One line for each destination domain: what to do with its mail, and where to send it.")})
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpForwardSettings(Settings):
+    """smtp_forward.ini: hand each message to another server before the client gets its answer."""
+
+    FILE: ClassVar[str] = "smtp_forward.ini"
+    REPEATED: ClassVar[str] = "main"  # [example.com]: for recipients in that domain
+
+    host: str = setting("main", "host", TEXT, "localhost", "Server that gets the mail.")
+    port: int = setting("main", "port", whole(1, 65535), 2555, "Its port.")
+    enable_tls: bool = setting("main", "enable_tls", FLAG, False, "Use STARTTLS when it is offered.")
+    enable_outbound: bool = setting("main", "enable_outbound", FLAG, False, "Forward the mail of relaying clients too, instead of queueing it here.")
+    auth_type: str = setting("main", "auth_type", choice("", "plain", "login", "cram-md5"), "", "How to log in; empty: the best that is offered.")
+    auth_user: str = setting("main", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
+    auth_pass: str = setting("main", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
+    auth_pass_file: str = setting("main", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    connect_timeout: int = setting("main", "connect_timeout", whole(1), 30, "Seconds to wait for a connection.")
+
+
+ME = ValueFile("me", TEXT, "", "Name of this server in greetings, HELO and trace fields; empty: the host name.")
+PLUGIN_TIMEOUT = ValueFile("plugin_timeout", SECONDS, 30.0, "Seconds that a plugin may take; `NAME.timeout` says it for one plugin.")
+LOGLEVEL = ValueFile("loglevel", LEVEL, "", "Level instead of the one in log.ini; while the server runs, the file edited last wins.")
+LOG_TIMESTAMPS = ValueFile("log_timestamps", FLAG, False, "Timestamps, like `timestamps` in log.ini.")
+ANTI_SPOOF = ValueFile("host_list.anti_spoof", FLAG, False, "Refuse MAIL FROM with a domain of host_list, unless the client may relay.")
+
+VALUES: tuple[ValueFile[Any], ...] = (ME, PLUGIN_TIMEOUT, LOGLEVEL, LOG_TIMESTAMPS, ANTI_SPOOF)
+LISTS = (
+    LinesFile("plugins", "Plugins in the order in which they are asked."),
+    LinesFile("host_list", "Domains that we accept mail for."),
+    LinesFile(
+        "host_list_regex", "The same as regular expressions, each matching a whole domain in any case."
+    ),
+    LinesFile("relay_acl_allow", "Addresses and networks whose clients may relay."),
+    LinesFile(
+        "outbound.bounce_message", "Text of a bounce: header fields, an empty line, the body.", raw=True
+    ),
+)
+SETTINGS: tuple[type[Settings], ...] = (
+    SmtpSettings,
+    ConnectionSettings,
+    OutboundSettings,
+    LogSettings,
+    RelaySettings,
+    RelayDestDomainsSettings,
+    SmtpForwardSettings,
+)

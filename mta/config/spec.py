@@ -1,0 +1,70 @@
+"""What a settings class is made of: fields that know where they are written and what they may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from mta.config.kinds import Kind
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Where one setting is written and what it may be; `key` is empty when every key of the section is a name."""
+
+    section: str
+    key: str
+    kind: Kind[Any]
+    default: Any
+    doc: str
+
+
+def setting(section: str, key: str, kind: Kind[T], default: T, doc: str) -> T:
+    """Declare one field; it is told from plain defaults by the Spec in its metadata."""
+    spec = Spec(section, key, kind, default, doc)
+    return field(default=default, metadata={"spec": spec}, repr=not kind.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one file says, with a default for each key that it does not."""
+
+    FILE: ClassVar[str] = ""
+    REPEATED: ClassVar[str] = ""
+    """A section whose keys may be written again in sections of any other name."""
+
+    def finish(self, given: frozenset[str]) -> Self:
+        """Return what follows from the values together; `given` names the fields that a person has set."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ValueFile(Generic[T]):
+    """A file that holds one value: its first line which is neither blank nor a comment."""
+
+    name: str
+    kind: Kind[T]
+    default: T
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinesFile:
+    """A file of lines: entries of a list, or with `raw` a text that is taken as it stands."""
+
+    name: str
+    doc: str
+    raw: bool = False
+
+
+def specs(settings: type[Settings]) -> list[tuple[str, Spec]]:
+    """The fields of a settings class with their Spec, those of its groups included, in the order of the file."""
+    found: list[tuple[str, Spec]] = []
+    for each in fields(settings):
+        if "group" in each.metadata:
+            found += specs(each.metadata["group"])
+        else:
+            found.append((each.name, each.metadata["spec"]))
+    return found

@@ -1,0 +1,231 @@
+"""From files to typed settings, and the line that the operator gets for each mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mta.config.kinds import Kind
+from mta.config.routes import Route
+from mta.config.schema import (
+    ANTI_SPOOF,
+    LOGLEVEL,
+    PLUGIN_TIMEOUT,
+    ConnectionSettings,
+    LogSettings,
+    OutboundSettings,
+    RelayDestDomainsSettings,
+    RelaySettings,
+    SmtpForwardSettings,
+    SmtpSettings,
+)
+from mta.config.spec import Settings, ValueFile
+from tests.support.install import Install
+
+
+def test_what_is_written_and_defaults_for_the_rest(install: Install) -> None:
+    install.write(
+        "connection.ini",
+        "spool_after=0\nsmtputf8=no\n[headers]\nmax_lines=5\n[max]\nbytes=10\n"
+        "[message]\ngreeting[]=mail.example.com, the best\ngreeting[]=007\nhelo=\n",
+    )
+    settings = install.config.settings(ConnectionSettings)
+    assert settings.greeting == ("mail.example.com, the best", "007")
+    assert (settings.spool_after, settings.smtputf8, settings.max_header_lines) == (0, False, 5)
+    assert (settings.max_bytes, settings.helo, settings.max_received) == (10, "", 100)
+    assert install.problems == []
+
+
+@pytest.mark.parametrize(
+    ("cls", "text", "problem"),
+    [
+        (OutboundSettings, "concurrency_max=many", "outbound.ini:1: [main] concurrency_max: 'many' is not a whole number; allowed: a whole number from 1 up"),
+        (OutboundSettings, "\nconcurrency_max=0", "outbound.ini:2: [main] concurrency_max: 0 is out of range; allowed: a whole number from 1 up"),
+        (OutboundSettings, "disabled=perhaps", "outbound.ini:1: [main] disabled: 'perhaps' is neither true nor false; allowed: true, false"),
+        (OutboundSettings, "inet_prefer=v5", "outbound.ini:1: [main] inet_prefer: 'v5' is not one of them; allowed: default, v4, v6"),
+        (OutboundSettings, "concurrency=5", "outbound.ini:1: [main] concurrency: unknown key, did you mean concurrency_max?; allowed: always_split, "),
+        (OutboundSettings, "connect_timeout[]=5\nconnect_timeout[]=6", "outbound.ini:1: [main] connect_timeout: there is more than one value; allowed: "),
+        (OutboundSettings, "temp_fail_intervals=1m, soon", "outbound.ini:1: [main] temp_fail_intervals: 'soon' is not a time such as 5m, or 5m*2 for twice; allowed: none, or a list"),
+        (OutboundSettings, "temp_fail_intervals=4s", "outbound.ini:1: [main] temp_fail_intervals: '4s' is shorter than 5 s"),
+        (OutboundSettings, "[smarthosts]\nhost=a", "outbound.ini:2: [smarthosts] host: unknown section, did you mean smarthost?; allowed: [main], [smarthost]"),
+        (OutboundSettings, "[smarthost]\nhost=a:b", "outbound.ini:2: [smarthost] host: a:b is not a host name or address; allowed: host:port, host:port"),
+        (OutboundSettings, "[smarthost]\ntls=always", "outbound.ini:2: [smarthost] tls: 'always' is not one of them; allowed: opportunistic, required, off"),
+        (OutboundSettings, "pool_timeout=5", "outbound.ini:1: [main] pool_timeout: Haraka 3 dropped this setting; it has no effect"),
+        (SmtpSettings, "nodes=cpus", "smtp.ini:1: [main] nodes: a Haraka setting that this release does not honour yet"),
+        (ConnectionSettings, "[haproxy]\nhosts[]=10.0.0.1", "connection.ini:2: [haproxy] hosts: a Haraka setting that this release does not honour yet"),
+        (ConnectionSettings, "bare_newline=ignore", "connection.ini:1: [main] bare_newline: 'ignore' is not one of them; allowed: reject, repair"),
+        (LogSettings, "level=loud", "log.ini:1: [main] level: 'loud' is not a log level; allowed: data, protocol, debug, info"),
+        (RelayDestDomainsSettings, "[domains]\na.example=accept", "relay_dest_domains.ini:2: [domains] a.example: this is not JSON; allowed: JSON such as "),
+        (RelayDestDomainsSettings, '[domains]\na.example={"action":"drop"}', "relay_dest_domains.ini:2: [domains] a.example: the action 'drop' is not one of them; allowed: JSON such as "),
+        (RelayDestDomainsSettings, '[domains]\na.example={"next":"b"}', "relay_dest_domains.ini:2: [domains] a.example: 'next' is not known; allowed: JSON such as "),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_line_and_leaves_the_default(
+    install: Install, cls: type[Settings], text: str, problem: str
+) -> None:
+    install.write(cls.FILE, text)
+    assert install.config.settings(cls) == cls()
+    assert len(install.problems) == 1
+    assert install.problems[0].startswith(problem)
+    assert not install.reported[0].fatal
+
+
+def test_a_problem_is_said_once_until_the_file_changes(install: Install) -> None:
+    install.write("log.ini", "level=loud")
+    install.config.settings(LogSettings)
+    install.config.settings(LogSettings)
+    assert len(install.problems) == 1
+    install.write("log.ini", "level=loud \n")
+    install.config.settings(LogSettings)
+    assert len(install.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ("", ("[::0]:25",)),
+        ("listen=127.0.0.1:2525, [::1]:2525", ("127.0.0.1:2525", "[::1]:2525")),
+        ("port=2525", ("[::0]:2525",)),
+        ("port=2525\nlisten_host=127.0.0.1\nlisten=10.0.0.1:25", ("127.0.0.1:2525", "10.0.0.1:25")),
+        ("port=2525\nlisten=[::0]:25", ("[::0]:2525", "[::0]:25")),
+    ],
+)
+def test_listen_and_its_older_spelling(install: Install, text: str, listen: tuple[str, ...]) -> None:
+    install.write("smtp.ini", text)
+    assert install.config.settings(SmtpSettings).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [("debug", "DEBUG"), ("LOGINFO", "INFO"), ("9", "DATA"), ("0", "EMERG"), ("Warn", "WARN")],
+)
+def test_levels(install: Install, written: str, level: str) -> None:
+    install.write("log.ini", f"level={written}")
+    assert install.config.settings(LogSettings).level == level
+
+
+def test_smarthost(install: Install) -> None:
+    install.write(
+        "outbound.ini",
+        "[smarthost]\nhost=mx1.example.net:587, mx2.example.net\nauth_user=007\nauth_pass=0123\n",
+    )
+    smarthost = install.config.settings(OutboundSettings).smarthost
+    assert smarthost.host == ("mx1.example.net:587", "mx2.example.net:25")
+    assert (smarthost.auth_user, smarthost.auth_pass) == ("007", "0123")
+    assert "0123" not in repr(install.config.settings(OutboundSettings))
+
+
+def test_no_problem_shows_a_password(install: Install) -> None:
+    install.write("outbound.ini", "[smarthost]\nauth_pass[]=hunter2\nauth_pass[]=hunter3\n")
+    install.config.settings(OutboundSettings)
+    assert install.problems == ["outbound.ini:2: [smarthost] auth_pass: not usable; allowed: text"]
+
+
+@pytest.mark.parametrize("raw", [b"# 0123 \n", b"# 0123 \r\nignored", b"# 0123 "])
+def test_a_password_in_a_file_is_its_first_line_as_it_stands(
+    install: Install, tmp_path: Path, raw: bytes
+) -> None:
+    install.write("secret", raw)
+    for name in ("secret", str(install.path("secret"))):
+        install.write("smtp_forward.ini", f"auth_pass=other\nauth_pass_file={name}\n")
+        assert install.config.settings(SmtpForwardSettings).auth_pass == "# 0123 "
+    assert install.problems == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "missing holds no password"),
+        ("empty", "empty holds no password"),
+        ("../outside", "config name '../outside' escapes the config directory"),
+    ],
+)
+def test_a_password_file_that_is_none_is_fatal(install: Install, name: str, message: str) -> None:
+    install.write("empty", "\nsecond line")
+    install.write("outbound.ini", f"[smarthost]\nauth_pass_file={name}\n")
+    assert install.config.settings(OutboundSettings).smarthost.auth_pass == ""
+    assert install.problems[0].startswith(f"outbound.ini:2: [smarthost] auth_pass_file: {message}")
+    assert install.reported[0].fatal
+
+
+def test_a_plugin_that_reads_the_file_itself_gets_text_for_what_the_schema_calls_text(
+    install: Install,
+) -> None:
+    install.write("smtp_forward.ini", "auth_pass=0123\nauth_user=5\nport=0025\n")
+    main = install.config.get("smtp_forward.ini")["main"]
+    assert (main["auth_pass"], main["auth_user"], main["port"]) == ("0123", "5", 25)
+
+
+def test_sections_that_repeat_another_are_checked_like_it(install: Install) -> None:
+    install.write(
+        "smtp_forward.ini", "host=a\n[example.com]\nhost=b\nport=many\n[b.example]\nprot=5\nqueue=x\n"
+    )
+    assert install.config.get("smtp_forward.ini")["example.com"] == {"host": "b", "port": "many"}
+    assert sorted(problem.split(";")[0] for problem in install.problems) == [
+        "smtp_forward.ini:4: [example.com] port: 'many' is not a whole number",
+        "smtp_forward.ini:6: [b.example] prot: unknown key, did you mean port?",
+        "smtp_forward.ini:7: [b.example] queue: a Haraka setting that this release does not honour yet",
+    ]
+
+
+def test_relay(install: Install) -> None:
+    install.write("relay.ini", "[relay]\nacl=false\ndest_domains=true\n")
+    settings = install.config.settings(RelaySettings)
+    assert (settings.acl, settings.force_routing, settings.all, settings.dest_domains) == (
+        False,
+        True,
+        False,
+        True,
+    )
+
+
+def test_routes(install: Install) -> None:
+    install.write(
+        "relay_dest_domains.ini",
+        '[domains]\nexample.com={"action":"accept","nexthop":"10.0.0.1:26"}\nb.example = { "action" : "deny" }\nc.example={}\n',
+    )
+    assert install.config.settings(RelayDestDomainsSettings).domains == {
+        "example.com": Route("accept", "10.0.0.1:26"),
+        "b.example": Route("deny"),
+        "c.example": Route(""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "value", "problems"),
+    [
+        (PLUGIN_TIMEOUT, "2.5", 2.5, []),
+        (PLUGIN_TIMEOUT, "; c\nsoon", 30.0, ["plugin_timeout:2: 'soon' is not a number of seconds; allowed: a number of seconds, 0 for no limit"]),
+        (PLUGIN_TIMEOUT, None, 30.0, []),
+        (ANTI_SPOOF, "false", False, []),
+        (ANTI_SPOOF, "true", True, []),
+        (LOGLEVEL, "debug", "DEBUG", []),
+        (LOGLEVEL, "", "", []),
+    ],
+)  # fmt: skip
+def test_value_files(
+    install: Install, file: ValueFile[object], text: str | None, value: object, problems: list[str]
+) -> None:
+    if text is not None:
+        install.write(file.name, text)
+    assert install.config.value(file) == value
+    assert install.problems == problems
+
+
+def test_the_survey_names_files_that_are_not_read(install: Install) -> None:
+    install.write("tls.ini", "key=x")
+    install.write("outbound.concurrency_max", "5")
+    install.write("greylist.ini", "")
+    install.config.survey()
+    assert install.problems == [
+        "tls.ini: a Haraka file that this release does not read yet",
+        "outbound.concurrency_max: not read; write concurrency_max in outbound.ini",
+    ]
+
+
+def test_every_kind_says_what_it_allows_in_one_line() -> None:
+    from mta.config import kinds
+
+    found = [value for value in vars(kinds).values() if isinstance(value, Kind)]
+    assert found and all(kind.allowed and "\n" not in kind.allowed for kind in found)
