@@ -1,0 +1,1 @@
+"""The wire: blocking sockets, DNS, TLS and the SMTP client."""

@@ -1,0 +1,69 @@
+"""One coarse timer per process that ends waits which have lasted too long.
+
+A timer object per read costs more than the read: a session waits thousands of times and times out once. So every
+wire notes its deadline, and one timer looks at all of them once a second.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
+
+from gevent import get_hub
+
+if TYPE_CHECKING:
+    from gevent.hub import Hub
+
+TICK = 1.0
+
+
+class Waiter(Protocol):
+    """What the clock watches: something with a deadline that can be told that it has passed."""
+
+    deadline: float
+
+    def expire(self) -> None:
+        """End the wait that is going on, if any."""
+
+
+class Clock:
+    """Ends the waits of all its members; `now` is the monotonic time in seconds, up to one tick old."""
+
+    __slots__ = ("_members", "_timer", "now")
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self._members: set[Waiter] = set()
+        # ref=False: a clock alone must not keep a process alive.
+        self._timer = get_hub().loop.timer(TICK, TICK, ref=False)
+
+    def add(self, member: Waiter) -> None:
+        """Watch this member's deadline from now on."""
+        if not self._members:
+            self.now = time.monotonic()
+            self._timer.start(self._tick)
+        self._members.add(member)
+
+    def remove(self, member: Waiter) -> None:
+        """Forget a member; harmless when it is not known."""
+        self._members.discard(member)
+        if not self._members:
+            self._timer.stop()
+
+    def _tick(self) -> None:
+        self.now = now = time.monotonic()
+        for member in [member for member in self._members if member.deadline < now]:
+            member.expire()
+
+
+_clocks: WeakKeyDictionary[Hub, Clock] = WeakKeyDictionary()
+
+
+def default_clock() -> Clock:
+    """The clock of this process's event loop; made at the first call."""
+    hub = get_hub()
+    clock = _clocks.get(hub)
+    if clock is None:
+        clock = _clocks[hub] = Clock()
+    return clock

@@ -1,0 +1,173 @@
+"""One mail transaction with a next hop: envelope, message, and a final reply for each recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mta.net.seal import seal
+from mta.net.smtp_dialogue import refusal
+from mta.net.smtp_errors import BrokenConversation, MessageUnreadable, Timeouts
+
+if TYPE_CHECKING:
+    from mta.net.smtp_dialogue import Dialogue
+    from mta.smtp.address import Address
+    from mta.smtp.reply import Reply
+
+# Commands that may be under way at once: their replies must fit into the socket buffers, or both sides would block in
+# a write (RFC 2920 3.1).
+MAX_PIPELINED = 100
+
+
+class MessageSource(Protocol):
+    """A message in SMTP form: CRLF line ends, dots stuffed, no final dot."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all chunks together."""
+
+    def chunks(self) -> Iterable[bytes]:
+        """The message from its beginning, in pieces of any size."""
+
+
+class _Step(NamedTuple):
+    """A command, and whom it is about if it is RCPT."""
+
+    line: str
+    phase: str
+    timeout: float
+    rcpt: Address | None = None
+
+
+class Transaction:
+    """Says MAIL, RCPT, DATA and the message; `replies` grows as recipients' fates become final.
+
+    open: the peer still is inside the transaction, RSET must come before the next one; in_step: every command has had
+    its reply, so that the connection can go on.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_data",
+        "_dialogue",
+        "_lmtp",
+        "_refused",
+        "_timeouts",
+        "in_step",
+        "open",
+        "replies",
+    )
+
+    def __init__(self, dialogue: Dialogue, timeouts: Timeouts, *, lmtp: bool) -> None:
+        self._dialogue = dialogue
+        self._timeouts = timeouts
+        self._lmtp = lmtp
+        self._accepted: list[Address] = []
+        self._refused: Reply | None = None
+        self._data: Reply | None = None
+        self.replies: dict[Address, Reply] = {}
+        self.open = False
+        self.in_step = True
+
+    def run(
+        self, mail: str, rcpts: dict[Address, str], message: MessageSource, *, pipelining: bool, reset: bool
+    ) -> None:
+        """Send one message. mail: the MAIL command; rcpts: each recipient's RCPT command; reset: begin with RSET.
+
+        The commands are sound lines already. Raises ConnectionLost, MalformedReply, MessageUnreadable.
+        """
+        steps = self._steps(mail, rcpts, reset)
+        try:
+            self._converse(steps, MAX_PIPELINED if pipelining else 1)
+            if self._data is not None and self._data.kind == 3 and self._dialogue.farewell is None:
+                self._send_message(message)
+        except BrokenConversation:
+            if self._refused is None:
+                raise
+            self.in_step = False  # a peer that refuses the sender may hang up on the commands that follow
+        self._settle(rcpts)
+
+    def _steps(self, mail: str, rcpts: dict[Address, str], reset: bool) -> list[_Step]:
+        timeouts = self._timeouts
+        steps = [_Step("RSET", "rset", timeouts.mail)] if reset else []
+        steps.append(_Step(mail, "mail", timeouts.mail))
+        steps += [_Step(line, "rcpt", timeouts.rcpt, rcpt) for rcpt, line in rcpts.items()]
+        steps.append(_Step("DATA", "data", timeouts.data))
+        return steps
+
+    def _converse(self, steps: Sequence[_Step], at_once: int) -> None:
+        for start in range(0, len(steps), at_once):
+            group = steps[start : start + at_once]
+            if not self._worth_saying(group):
+                return
+            self._exchange(group)
+
+    def _worth_saying(self, group: Sequence[_Step]) -> bool:
+        if self._refused is not None or self._dialogue.farewell is not None:
+            return False
+        return group[0].phase != "data" or bool(self._accepted)
+
+    def _exchange(self, group: Sequence[_Step]) -> None:
+        dialogue = self._dialogue
+        dialogue.say([step.line for step in group], group[0].phase)
+        for step in group:
+            self._take(step, dialogue.hear(step.phase, step.timeout))
+            if dialogue.farewell is not None:
+                return
+
+    def _take(self, step: _Step, reply: Reply) -> None:
+        if step.rcpt is not None:
+            if reply.kind == 2:
+                self._accepted.append(step.rcpt)
+            else:
+                self.replies[step.rcpt] = refusal(reply)
+        elif step.phase == "mail":
+            self.open = reply.kind == 2
+            self._refused = None if self.open else refusal(reply)
+        elif step.phase == "data":
+            self._data = reply
+            self.in_step = reply.kind != 2  # nobody knows what a 250 to DATA means
+
+    def _send_message(self, message: MessageSource) -> None:
+        if not self._accepted or self._refused is not None:
+            self._send_nothing()
+            return
+        self._dialogue.pour(seal(_readable(message)), self._timeouts.chunk)
+        for rcpts in [[rcpt] for rcpt in self._accepted] if self._lmtp else [self._accepted]:
+            reply = self._dialogue.hear("dot", self._timeouts.dot)
+            self.replies.update(dict.fromkeys(rcpts, _final(reply)))
+            if self._dialogue.farewell is not None:
+                break
+        self.open = False
+
+    def _send_nothing(self) -> None:
+        """The peer wants a message though it took no recipient: give it a lone dot (RFC 2920 3.1)."""
+        if self._lmtp or self._refused is not None:
+            # LMTP answers the dot once for each recipient, and there is none (RFC 2033 4.2). And who refused the sender
+            # but goes on may deliver an empty message.
+            self.in_step = False
+            return
+        self._dialogue.say((".",), "dot")
+        self._dialogue.hear("dot", self._timeouts.dot)
+        self.open = False
+
+    def _settle(self, rcpts: Collection[Address]) -> None:
+        """Give the recipients that have no reply of their own the one that decided for all."""
+        if self._refused is not None:
+            self.replies = dict.fromkeys(rcpts, self._refused)
+        elif len(self.replies) < len(rcpts):
+            decided = self._dialogue.farewell or self._data
+            assert decided is not None  # else every RCPT was refused, and has its reply
+            self.replies = {**dict.fromkeys(rcpts, refusal(decided)), **self.replies}
+
+
+def _readable(message: MessageSource) -> Iterator[bytes]:
+    """The message's chunks; a failing disk must not look like a failing connection."""
+    try:
+        yield from message.chunks()
+    except OSError as error:
+        raise MessageUnreadable(f"cannot read the message: {error}") from error
+
+
+def _final(reply: Reply) -> Reply:
+    return reply if reply.kind == 2 else refusal(reply)
