@@ -1,0 +1,101 @@
+"""What a plugin may import: everything here, and nothing from deeper inside the package."""
+
+from mta.config.routes import Route
+from mta.config.schema import ANTI_SPOOF, RelayDestDomainsSettings, RelaySettings
+from mta.connection import Connection
+from mta.message.header import Header
+from mta.message.stream import MessageStream
+from mta.net.ip import ip_in_list, is_ip, is_local, is_private, parse_network
+from mta.net.next_hop import NextHop, NextHopError
+from mta.net.smtp_client import (
+    BrokenConversation,
+    ClientError,
+    ConnectFailed,
+    ConnectionLost,
+    MalformedReply,
+    Rejected,
+    SmtpClient,
+    TlsFailed,
+)
+from mta.notes import Notes
+from mta.plugin.denial import Denial
+from mta.plugin.domains import domain_key
+from mta.plugin.errors import PluginError
+from mta.plugin.hooks import Params, Plugin
+from mta.plugin.outcome import Deferral, Failure, Receipt
+from mta.plugin.queued import HMail, Server, Todo
+from mta.plugin.verdict import (
+    CONT,
+    DELAY,
+    DENY,
+    DENYDISCONNECT,
+    DENYSOFT,
+    DENYSOFTDISCONNECT,
+    DISCONNECT,
+    NEXT_HOOK,
+    OK,
+    STOP,
+    Answer,
+    Code,
+)
+from mta.results import Results
+from mta.smtp.address import NULL, Address, AddressError
+from mta.smtp.dsn import DSN
+from mta.smtp.reply import Reply
+from mta.transaction import Transaction
+
+__all__ = [
+    "ANTI_SPOOF",
+    "CONT",
+    "DELAY",
+    "DENY",
+    "DENYDISCONNECT",
+    "DENYSOFT",
+    "DENYSOFTDISCONNECT",
+    "DISCONNECT",
+    "DSN",
+    "NEXT_HOOK",
+    "NULL",
+    "OK",
+    "STOP",
+    "Address",
+    "AddressError",
+    "Answer",
+    "BrokenConversation",
+    "ClientError",
+    "Code",
+    "ConnectFailed",
+    "Connection",
+    "ConnectionLost",
+    "Deferral",
+    "Denial",
+    "Failure",
+    "HMail",
+    "Header",
+    "MalformedReply",
+    "MessageStream",
+    "NextHop",
+    "NextHopError",
+    "Notes",
+    "Params",
+    "Plugin",
+    "PluginError",
+    "Receipt",
+    "Rejected",
+    "RelayDestDomainsSettings",
+    "RelaySettings",
+    "Reply",
+    "Results",
+    "Route",
+    "Server",
+    "SmtpClient",
+    "TlsFailed",
+    "Todo",
+    "Transaction",
+    "domain_key",
+    "ip_in_list",
+    "is_ip",
+    "is_local",
+    "is_private",
+    "parse_network",
+]

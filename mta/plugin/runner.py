@@ -1,0 +1,197 @@
+"""Ask the plugins of a hook in order, and make one verdict of what they answer."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from gevent import Timeout
+
+from mta.logger import INFO
+from mta.plugin.denial import Denial
+from mta.plugin.hooks import HOOKS, HookMethod, Plugin
+from mta.plugin.log_args import uuid_of
+from mta.plugin.verdict import CONT, CONTINUE, DENYSOFT, OK, REJECTIONS, Answer, Verdict, as_verdict
+
+if TYPE_CHECKING:
+    from mta.logger import Logger, Record
+
+TimeoutAction = Literal["defer", "continue"]
+
+ASK_EVERYBODY: Final = frozenset({"connect_init", "disconnect"})
+
+# A broken filter defers mail, it does not wave it through.
+GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound"})
+
+# Where nobody waits for permission DENYSOFT would mean something else: at hook bounce it would lose the report.
+NEVER_DEFERS: Final = frozenset(
+    {
+        *("connect_init", "disconnect", "log", "deny", "capabilities", "rset", "quit", "queue_ok"),
+        *("reset_transaction", "pre_send_trans_email", "send_email", "deferred", "bounce", "delivered"),
+        "shutdown",
+    }
+)
+
+# Hook deny is given a connection: outbound hooks have none, and the process itself cannot be pardoned.
+NO_PARDON: Final = frozenset(
+    {
+        *("init_master", "init_child", "init_http", "init_wss", "log", "deny"),
+        *("send_email", "get_mx", "deferred", "bounce", "delivered"),
+    }
+)
+
+
+class TookTooLong(BaseException):
+    """Raised inside a plugin whose time is up; not an Exception, so that a plugin does not swallow it by mistake."""
+
+
+class Call:
+    """One plugin's method in a chain."""
+
+    __slots__ = ("function", "method", "name", "priority", "timeout")
+
+    def __init__(self, plugin: Plugin, method: HookMethod, priority: int, timeout: float) -> None:
+        self.name = plugin.name
+        self.method = method
+        self.function = getattr(method, "__name__", repr(method))
+        self.priority = priority
+        self.timeout = timeout
+
+
+def compile_chains(plugins: Iterable[Plugin]) -> dict[str, tuple[Call, ...]]:
+    """Sort every plugin's methods by hook, then priority, then the order of the plugins; every hook has its entry."""
+    calls: dict[str, list[Call]] = {hook: [] for hook in HOOKS}
+    for plugin in plugins:
+        for hook, method, priority in plugin.registrations():
+            timeout = 0.0 if hook == "log" else plugin.timeout or 0.0
+            calls[hook].append(Call(plugin, method, priority, timeout))
+    return {hook: tuple(sorted(found, key=lambda call: call.priority)) for hook, found in calls.items()}
+
+
+class HookRunner:
+    """Runs the hooks of one server. `timeout_action` says what becomes of a plugin that takes too long."""
+
+    __slots__ = ("_logger", "_plugins", "_timeout_action", "chains")
+
+    def __init__(
+        self, plugins: Iterable[Plugin], logger: Logger, timeout_action: TimeoutAction = "defer"
+    ) -> None:
+        self._plugins = tuple(plugins)
+        self._logger = logger
+        self._timeout_action = timeout_action
+        self.chains = compile_chains(self._plugins)
+
+    def has(self, hook: str) -> bool:
+        """True when a plugin listens at this hook."""
+        return bool(self.chains[hook])
+
+    def run(self, hook: str, subject: Any, *args: Any) -> Verdict:
+        """Ask the plugins of `hook` about `subject` (connection, hmail, server or log record).
+
+        Returns the first answer other than CONT, or else CONT with the last message that came with one. Plugins that
+        fail or take too long are logged and answered for; no Exception of theirs comes through. KeyError: no such hook.
+        """
+        chain = self.chains[hook]
+        if not chain:
+            return CONTINUE
+        return self._run(chain, hook, subject, args)
+
+    def on_record(self, record: Record) -> bool:
+        """Run hook log, for Logger.plugins_ready: True when the record shall be written."""
+        return self.run("log", record).code is CONT
+
+    def shutdown(self) -> None:
+        """Tell every plugin that the server stops; one that fails or hangs does not keep it from stopping."""
+        for plugin in self._plugins:
+            self._ask(Call(plugin, _shutdown_of(plugin), 0, plugin.timeout or 0.0), "shutdown", None, ())
+
+    def _run(self, chain: tuple[Call, ...], hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+        said = CONTINUE
+        skipped = _skipped_by(subject)
+        for call in chain:
+            if skipped and call.name in skipped:
+                continue
+            verdict = self._ask(call, hook, subject, args)
+            if verdict.code is CONT:
+                said = verdict if verdict.message is not None else said
+                continue
+            self._log_verdict(call, hook, subject, args, verdict)
+            if hook not in ASK_EVERYBODY and not self._pardoned(call, hook, subject, args, verdict):
+                return verdict
+        return said
+
+    def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+        late = TookTooLong() if call.timeout else None
+        try:
+            return as_verdict(_call(call, late, subject, args), call.name)
+        except TookTooLong as fired:
+            if fired is not late:  # the time of a plugin further out, whose log line asked this one
+                raise
+            return self._timed_out(call, hook, subject)
+        except (Exception, Timeout) as error:
+            return self._failed(call, hook, subject, error)
+
+    def _timed_out(self, call: Call, hook: str, subject: Any) -> Verdict:
+        self._logger.crit(
+            f"Plugin {call.name} timed out on hook {hook} after {call.timeout:g} s",
+            {"function": call.function},
+            origin=call.name,
+            uuid=uuid_of(subject),
+        )
+        if self._timeout_action == "continue" or hook in NEVER_DEFERS:
+            return CONTINUE
+        return Verdict(DENYSOFT, "plugin timeout", call.name)
+
+    def _failed(self, call: Call, hook: str, subject: Any, error: BaseException) -> Verdict:
+        self._logger.crit(
+            f"Plugin {call.name} failed on hook {hook}: {type(error).__name__}: {error}",
+            {"function": call.function, "traceback": "".join(traceback.format_exception(error))},
+            origin=call.name,
+            uuid=uuid_of(subject),
+        )
+        return Verdict(DENYSOFT, "plugin failure", call.name) if hook in GUARDS else CONTINUE
+
+    def _pardoned(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...], verdict: Verdict) -> bool:
+        chain = self.chains["deny"]
+        if not chain or verdict.code not in REJECTIONS or hook in NO_PARDON:
+            return False
+        denial = Denial(verdict.code, verdict.message, call.name, call.function, hook, args)
+        return self._run(chain, "deny", subject, (denial,)).code is OK
+
+    def _log_verdict(
+        self, call: Call, hook: str, subject: Any, args: tuple[Any, ...], verdict: Verdict
+    ) -> None:
+        if self._logger.level < INFO or hook == "log":
+            return
+        fields: dict[str, object] = {"hook": hook, "plugin": call.name, "function": call.function}
+        fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
+        fields["retval"] = verdict.code.name
+        fields["msg"] = "" if verdict.message is None else str(verdict.message)
+        self._logger.info("", fields, uuid=uuid_of(subject))
+
+
+def _call(call: Call, late: TookTooLong | None, subject: Any, args: tuple[Any, ...]) -> Answer:
+    if late is None:
+        return call.method(subject, *args)
+    with Timeout(call.timeout, late):
+        return call.method(subject, *args)
+
+
+def _shutdown_of(plugin: Plugin) -> HookMethod:
+    def shutdown(_nobody: None) -> None:
+        plugin.shutdown()
+
+    return shutdown
+
+
+def _skipped_by(subject: Any) -> Container[str]:
+    transaction = getattr(subject, "transaction", None)
+    return transaction.notes.get("skip_plugins") or () if transaction is not None else ()
+
+
+def _without_secrets(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """AUTH reaches plugins as an unrecognised command, and its argument is a password."""
+    if hook == "deny":
+        return (args[0].hook, args[0].plugin)
+    return args[:1] if hook == "unrecognized_command" else args
