@@ -1,0 +1,1 @@
+"""Mail comes in: listeners, sessions, verbs, the DATA phase. Never imports mta.outbound."""

@@ -1,0 +1,123 @@
+"""Takes in the bytes of one message: finds its end, splits header from body, keeps to the limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mta.message.header import Header, split_header
+from mta.smtp.data import DataDecoder
+from mta.smtp.reply import Reply
+
+if TYPE_CHECKING:
+    from mta.config.schema import ConnectionSettings
+    from mta.message.stream import MessageStream
+
+MAX_HEADER_BYTES = 1 << 20  # a header is held in memory; a thousand full lines (RFC 5322 2.1.1) fit
+
+BARE_NEWLINE = Reply(550, "Bare CR or LF in the message: lines end with CRLF", "5.6.0")
+TOO_BIG = Reply(552, "Message too big!", "5.3.4")
+HEADER_TOO_BIG = Reply(552, "Header too big", "5.3.4")
+CANNOT_STORE = Reply(452, "Insufficient system storage", "4.3.1")
+
+
+class Intake:
+    """Feed it chunks until `done`; then `rest` is what followed the message, and `fault` the reply if it is refused.
+
+    utf8: header fields added here may hold UTF-8 (RFC 6532), since the message was announced with SMTPUTF8.
+    received: bytes of the message without the final dot, as sent. error: the exception behind a fault of ours.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_dots",
+        "_head",
+        "_in_header",
+        "_limit",
+        "_max_lines",
+        "_repair",
+        "_stream",
+        "_utf8",
+        "error",
+        "fault",
+        "received",
+        "too_big",
+    )
+
+    def __init__(self, stream: MessageStream, settings: ConnectionSettings, utf8: bool = False) -> None:
+        self._stream = stream
+        self._utf8 = utf8
+        self._repair = settings.bare_newline == "repair"
+        self._decoder = DataDecoder(self._repair)
+        self._limit = settings.max_bytes
+        self._max_lines = settings.max_header_lines
+        self._head = b""
+        self._in_header = True
+        self._dots = 0
+        self.received = 0
+        self.fault: Reply | None = None
+        self.too_big = False
+        self.error: OSError | None = None
+
+    @property
+    def done(self) -> bool:
+        """True when the final dot has arrived."""
+        return self._decoder.done
+
+    @property
+    def rest(self) -> bytes:
+        """What the client sent behind the final dot."""
+        return self._decoder.rest
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes from the client."""
+        piece = self._decoder.feed(chunk)
+        self.received += len(piece)
+        if self.fault is None:
+            self._keep(piece)
+
+    def _keep(self, piece: bytes) -> None:
+        if self._decoder.bare_newline and not self._repair:
+            self._refuse(BARE_NEWLINE)
+        elif self._limit and self.received > self._limit and self._exceeds(piece):
+            self.too_big = True
+            self._refuse(TOO_BIG)
+        else:
+            self._store(piece)
+
+    def _refuse(self, reply: Reply) -> None:
+        self.fault = reply
+        self._head = b""
+        self._stream.discard()
+
+    def _exceeds(self, piece: bytes) -> bool:
+        # The limit is on the message itself: stuffed dots are not counted. Only who comes this near gets them counted.
+        self._dots = sum(chunk.count(b"\r\n.") for chunk in (self._head, *self._stream.body_chunks(), piece))
+        return self.received - self._dots > self._limit
+
+    def _store(self, piece: bytes) -> None:
+        try:
+            if self._in_header:
+                self._header(piece)
+            else:
+                self._stream.append(piece)
+        except OSError as error:
+            self.error = error
+            self._refuse(CANNOT_STORE)
+
+    def _header(self, piece: bytes) -> None:
+        self._head += piece
+        # Only a line end can end the header: a client that sends byte by byte must not make this quadratic.
+        look = b"\n" in piece or self._decoder.done
+        found = split_header(self._head, self._decoder.done) if look else None
+        if found is not None:
+            raw, separator, offset = found
+            if raw.count(b"\n") > self._max_lines:
+                self._refuse(HEADER_TOO_BIG)
+                return
+            self._stream.header = Header(raw, self._utf8)
+            self._stream.separator = bool(separator)
+            self._in_header = False
+            self._stream.append(self._head[offset:])
+            self._head = b""
+        elif len(self._head) > MAX_HEADER_BYTES:
+            self._refuse(HEADER_TOO_BIG)

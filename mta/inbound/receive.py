@@ -1,0 +1,138 @@
+"""The DATA phase: take the message in, check it, trace it, ask the plugins, hand it to a queue."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.intake import Intake
+from mta.logger import NOTICE
+from mta.message import trace
+from mta.plugin.verdict import OK
+from mta.smtp.reply import Reply
+
+if TYPE_CHECKING:
+    from mta.inbound.session import Session
+    from mta.plugin.verdict import Verdict
+    from mta.transaction import Transaction
+
+GO_AHEAD = Reply(354, "go ahead, make my day")
+MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
+NO_QUEUE = Reply(451, "no queue took the message", "4.3.5")
+DATA_READ_SIZE = 262_144
+
+
+def receive(session: Session) -> Reply:
+    """Run the whole phase, from the reply to DATA to the one after the final dot.
+
+    Raises EOFError, WireTimeout, OSError when the client goes away; then nothing was accepted.
+    """
+    connection = session.connection
+    transaction = connection.transaction
+    assert transaction is not None  # smtp.order lets DATA through inside a transaction only
+    refusal = refuse("data", session.run_hook("data"))
+    if refusal is None:
+        if session.wire.pending:
+            connection.early_talker = True  # RFC 2920 3.1: DATA is the last of a group
+        session.reply(GO_AHEAD)
+        refusal = _take_in(session, transaction) or _check(session, transaction)
+    reply = refusal or _decide(session, transaction)
+    _account(session, transaction, reply)
+    session.reset_transaction()
+    return reply
+
+
+def _take_in(session: Session, transaction: Transaction) -> Reply | None:
+    """Read up to the final dot, always: the dialogue can only go on behind it."""
+    wire = session.wire
+    utf8 = "SMTPUTF8" in transaction.params
+    intake = Intake(transaction.message_stream, session.service.settings, utf8)
+    while not intake.done:
+        chunk = wire.read_chunk(DATA_READ_SIZE)
+        if not chunk:
+            raise EOFError("the client closed the connection inside DATA")
+        intake.feed(chunk)
+    if intake.rest:
+        wire.unread(intake.rest)
+    session.connection.totalbytes += intake.received
+    if intake.error is not None:
+        session.connection.logerror(
+            f"cannot store the message: {intake.error}; check spool_dir in connection.ini"
+        )
+    if intake.too_big:
+        return refuse("max_data_exceeded", session.run_hook("max_data_exceeded")) or intake.fault
+    return intake.fault
+
+
+def _check(session: Session, transaction: Transaction) -> Reply | None:
+    settings = session.service.settings
+    if transaction.header.count("Received") > settings.max_received:
+        return MAIL_LOOP
+    if settings.add_received:
+        transaction.add_leading_header("Received", _received(session, transaction))
+    return refuse("data_post", session.run_hook("data_post"))
+
+
+def _received(session: Session, transaction: Transaction) -> str:
+    c = session.connection
+    return trace.received_field(
+        hello_host=c.hello.host,
+        remote_info=trace.remote_info(c.remote.info, c.remote.ip),
+        me=session.service.me,
+        local_info=session.service.product,
+        protocol=trace.protocol(c.esmtp, c.tls.enabled, False),
+        uuid=transaction.uuid,
+        mail_from=str(transaction.mail_from),
+        date=trace.date_to_str(time.time()),
+        tls_cipher=c.tls.cipher,
+    )
+
+
+def _decide(session: Session, transaction: Transaction) -> Reply:
+    """Hand the message to a queue plugin or, for a client that may relay, to the outbound queue."""
+    hook = "queue_outbound" if session.connection.relaying else "queue"
+    verdict = session.run_hook(hook)
+    _log_queue(session, hook, verdict)
+    refusal = refuse(hook, verdict)
+    if refusal is not None:
+        return refusal
+    if verdict.code is OK:
+        return _queued(session, transaction, verdict)
+    if hook == "queue":
+        return NO_QUEUE
+    reply = session.service.submit(transaction)
+    if reply.code < 300:
+        session.run_hook("queue_ok", reply.text)
+    return reply
+
+
+def _queued(session: Session, transaction: Transaction, verdict: Verdict) -> Reply:
+    text = verdict.message if isinstance(verdict.message, str) and verdict.message else "Message Queued"
+    reply = reply_with(f"{text} ({transaction.uuid})", Refusal(250, "2.0.0", ""))
+    session.run_hook("queue_ok", reply.text)
+    return reply
+
+
+def _log_queue(session: Session, hook: str, verdict: Verdict) -> None:
+    if session.service.logger.level >= NOTICE:
+        said = "" if verdict.message is None else str(verdict.message)
+        session.connection.lognotice(hook, {"code": verdict.code.name, "msg": said, "plugin": verdict.plugin})
+
+
+def _account(session: Session, transaction: Transaction, reply: Reply) -> None:
+    connection = session.connection
+    connection.msg_count.count(reply.code)
+    if session.service.logger.level < NOTICE:
+        return
+    connection.lognotice(
+        "message",
+        {
+            "mid": transaction.header.get("Message-Id").strip(),
+            "size": transaction.data_bytes,
+            "rcpts": str(connection.rcpt_count),
+            "delay": f"{time.time() - transaction.start_time:.3f}",
+            "code": reply.code,
+            "msg": reply.text,
+        },
+    )

@@ -1,0 +1,37 @@
+"""What all sessions of one server share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mta.config.schema import ConnectionSettings, SmtpSettings
+    from mta.logger import Logger
+    from mta.net.dns import Resolver
+    from mta.plugin.runner import HookRunner
+    from mta.smtp.reply import Reply
+    from mta.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Service:
+    """The worker fills this in; a reload replaces settings in place, and the next command sees them.
+
+    submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
+    """
+
+    me: str
+    version: str
+    smtp: SmtpSettings
+    settings: ConnectionSettings
+    hooks: HookRunner
+    logger: Logger
+    resolver: Resolver
+    submit: Callable[[Transaction], Reply]
+
+    @property
+    def product(self) -> str:
+        """How the server names itself in greetings and trace fields."""
+        return f"Haraka/{self.version}" if self.settings.show_version else "Haraka"

@@ -1,0 +1,244 @@
+"""One function per SMTP verb: parse, ask the plugins, reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.greeting import named
+from mta.inbound.receive import receive
+from mta.logger import NOTICE
+from mta.message.stream import MessageStream
+from mta.plugin.verdict import CONT, DENYSOFT, NEXT_HOOK, OK
+from mta.smtp.command import check_mail_params, check_rcpt_params, parse_mail, parse_rcpt
+from mta.smtp.reply import ProtocolError, Reply
+from mta.transaction import Transaction
+
+if TYPE_CHECKING:
+    from mta.inbound.session import Session
+    from mta.plugin.verdict import Verdict
+    from mta.smtp.address import Address
+
+Handler = Callable[["Session", str], "Reply | None"]
+
+# A transaction holds its recipients in memory; RFC 5321 4.5.3.1.8 asks for room for 100.
+MAX_RECIPIENTS = 10_000
+
+SYNTAX_ERROR = Reply(501, "Syntax error", "5.5.4")
+AUTH_REQUIRED = Reply(550, "Authentication required", "5.7.1")
+TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
+NEEDS_SMTPUTF8 = Reply(553, "Address needs SMTPUTF8", "5.6.7")  # RFC 6531 3.5
+NO_EIGHT_BIT = Reply(501, "Syntax error (8-bit characters not allowed)", "5.5.2")
+UNRECOGNIZED = Reply(500, "Unrecognized command", "5.5.1")
+RESET = Reply(250, "OK", "2.0.0")
+HELP = Reply(250, "Not implemented", "2.0.0")
+TRY_SENDING = Reply(252, "Just try sending a mail and we'll see how it turns out...", "2.5.0")
+
+EXTENSIONS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES")
+SUBMISSION_PORTS = (587, 465)
+
+
+def helo(session: Session, argument: str) -> Reply:
+    """HELO host (RFC 5321 4.1.1.1)."""
+    return _hello(session, "HELO", argument) or Reply(250, [_hello_line(session)])
+
+
+def ehlo(session: Session, argument: str) -> Reply:
+    """EHLO host: the greeting, then one extension a line."""
+    refusal = _hello(session, "EHLO", argument)
+    if refusal is not None:
+        return refusal
+    session.connection.capabilities = capabilities(session)
+    session.run_hook("capabilities")
+    return Reply(250, [_hello_line(session), *session.connection.capabilities])
+
+
+def capabilities(session: Session) -> list[str]:
+    """The extensions that the server itself offers."""
+    settings = session.service.settings
+    offered = [*EXTENSIONS, f"SIZE {settings.max_bytes}"]
+    return [*offered, "SMTPUTF8"] if settings.smtputf8 else offered
+
+
+def _hello(session: Session, verb: str, argument: str) -> Reply | None:
+    connection = session.connection
+    if not argument:
+        return Reply(501, f"{verb} requires domain/address - see RFC-2821 4.1.1.1", "5.5.4")
+    session.reset_transaction()  # RFC 5321 4.1.4: a new hello ends an open transaction
+    connection.hello.verb, connection.hello.host = verb, argument
+    connection.esmtp = verb == "EHLO"
+    refusal = refuse(verb.lower(), session.run_hook(verb.lower(), argument))
+    if refusal is not None:
+        connection.hello.verb, connection.hello.host = "", ""
+    return refusal
+
+
+def _hello_line(session: Session) -> str:
+    service = session.service
+    return f"{service.me} Hello {named(session.connection.remote)}, {service.settings.helo}"
+
+
+def mail(session: Session, argument: str) -> Reply:
+    """MAIL FROM:<reverse-path> [parameters] opens a transaction (RFC 5321 4.1.1.2)."""
+    connection, settings = session.connection, session.service.settings
+    if connection.local.port in SUBMISSION_PORTS and not connection.relaying:
+        raise ProtocolError(AUTH_REQUIRED)
+    address, params = parse_mail(argument, settings.strict_rfc1869 and not connection.relaying)
+    check_mail_params(params, _extensions(session), settings.max_bytes)
+    _check_utf8(session, address, "SMTPUTF8" in params)
+    connection.tran_count += 1
+    uuid = f"{connection.uuid}.{connection.tran_count}"
+    stream = MessageStream(settings.spool_dir, settings.spool_after, uuid)
+    connection.transaction = transaction = Transaction(uuid, address, stream)
+    transaction.params = params
+    verdict = session.run_hook("mail", address, params)
+    reply = refuse("mail", verdict, address) or _accepted(
+        verdict, Refusal(250, "2.1.0", f"sender {address} OK")
+    )
+    if session.service.logger.level >= NOTICE:
+        connection.lognotice(f"sender {address}", {"code": verdict.code.name, "msg": _said(verdict)})
+    if reply.code >= 400:
+        session.reset_transaction()
+    return reply
+
+
+def _extensions(session: Session) -> frozenset[str]:
+    connection = session.connection
+    if not connection.esmtp:
+        return frozenset()
+    return frozenset([line.split(" ", 1)[0].upper() for line in connection.capabilities])
+
+
+def _check_utf8(session: Session, address: Address, declared: bool) -> None:
+    if not address.is_utf8 or declared:
+        return
+    if not session.connection.esmtp:
+        raise ProtocolError(NO_EIGHT_BIT)
+    raise ProtocolError(NEEDS_SMTPUTF8)
+
+
+def rcpt(session: Session, argument: str) -> Reply:
+    """RCPT TO:<forward-path> [parameters]: accepted when a plugin says OK, or when the client may relay."""
+    connection, settings = session.connection, session.service.settings
+    transaction = connection.transaction
+    assert transaction is not None  # smtp.order lets RCPT through inside a transaction only
+    address, params = parse_rcpt(argument, settings.strict_rfc1869 and not connection.relaying)
+    check_rcpt_params(params, _extensions(session))
+    _check_utf8(session, address, "SMTPUTF8" in transaction.params)
+    if len(transaction.rcpt_to) >= MAX_RECIPIENTS:
+        connection.rcpt_count.count(TOO_MANY_RECIPIENTS.code)
+        return TOO_MANY_RECIPIENTS
+    # Plugins see the recipient in the envelope while they decide about it, as in Haraka.
+    transaction.rcpt_to.append(address)
+    verdict = session.run_hook("rcpt", address, params)
+    reply = _rcpt_reply(session, address, verdict)
+    connection.rcpt_count.count(reply.code)
+    if session.service.logger.level >= NOTICE:
+        connection.lognotice(
+            f"recipient {address}",
+            {"code": verdict.code.name, "msg": _said(verdict), "sender": str(transaction.mail_from)},
+        )
+    if reply.code >= 400 and connection.transaction is transaction:
+        transaction.rcpt_to.remove(address)
+    return reply
+
+
+def _rcpt_reply(session: Session, address: Address, verdict: Verdict) -> Reply:
+    refusal = refuse("rcpt", verdict, address)
+    if refusal is not None:
+        return refusal
+    if verdict.code is not OK and not (verdict.code is CONT and session.connection.relaying):
+        if verdict.code is not CONT:
+            session.service.logger.alert(
+                "No plugin determined if relaying was allowed", uuid=session.connection.log_uuid
+            )
+        return Reply(550, f"I cannot deliver mail for {address}", "5.7.1")
+    confirmed = session.run_hook("rcpt_ok", address)
+    refusal = refuse("rcpt_ok", confirmed, address)
+    return refusal or _accepted(
+        confirmed if confirmed.message else verdict, Refusal(250, "2.1.5", f"recipient {address} OK")
+    )
+
+
+def data(session: Session, argument: str) -> Reply | None:
+    """DATA: everything until the final dot, then the decision (RFC 5321 4.1.1.4)."""
+    if argument:
+        raise ProtocolError(SYNTAX_ERROR)
+    return receive(session)
+
+
+def rset(session: Session, argument: str) -> Reply:
+    """RSET: forget the transaction."""
+    if argument:
+        raise ProtocolError(SYNTAX_ERROR)
+    session.run_hook("rset")
+    session.reset_transaction()
+    return RESET
+
+
+def noop(session: Session, argument: str) -> Reply:
+    """NOOP: nothing, with any argument."""
+    verdict = session.run_hook("noop", argument)
+    return refuse("noop", verdict) or RESET
+
+
+def help_(session: Session, argument: str) -> Reply:
+    """HELP."""
+    return HELP
+
+
+def vrfy(session: Session, argument: str) -> Reply:
+    """VRFY: 252 unless a plugin knows better (RFC 5321 3.5.3)."""
+    verdict = session.run_hook("vrfy", argument)
+    if verdict.code is OK:
+        return _accepted(verdict, Refusal(250, "2.1.5", "User OK"))
+    return refuse("vrfy", verdict) or TRY_SENDING
+
+
+def quit_(session: Session, argument: str) -> Reply:
+    """QUIT: say goodbye and hang up."""
+    if argument:
+        raise ProtocolError(SYNTAX_ERROR)
+    service = session.service
+    verdict = session.run_hook("quit")
+    goodbye = Refusal(221, "2.0.0", f"{service.me} {service.settings.close}")
+    return reply_with(verdict.message, goodbye, close=True)
+
+
+def unrecognized(session: Session, verb: str, argument: str) -> Reply | None:
+    """Any other verb: a plugin may know it. OK from it means that it has replied itself."""
+    verdict = session.run_hook("unrecognized_command", verb, argument)
+    if verdict.code is OK:
+        return None
+    if verdict.code is NEXT_HOOK:
+        verdict = session.run_hook(str(verdict.message), verb, argument)
+        if verdict.code is OK:
+            return None
+    if verdict.code in (CONT, DENYSOFT):
+        session.connection.errors += 1
+    return refuse("unrecognized_command", verdict) or UNRECOGNIZED
+
+
+def _accepted(verdict: Verdict, default: Refusal) -> Reply:
+    if verdict.message is None:
+        return Reply(default.code, default.text, default.enhanced)
+    return reply_with(verdict.message, default)
+
+
+def _said(verdict: Verdict) -> str:
+    return "" if verdict.message is None else str(verdict.message)
+
+
+VERBS: dict[str, Handler] = {
+    "HELO": helo,
+    "EHLO": ehlo,
+    "MAIL": mail,
+    "RCPT": rcpt,
+    "DATA": data,
+    "RSET": rset,
+    "NOOP": noop,
+    "HELP": help_,
+    "VRFY": vrfy,
+    "QUIT": quit_,
+}
