@@ -25,6 +25,10 @@ def new_uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+class ClientGone(OSError):
+    """The client went away, or fell silent, in the middle of a plugin's dialogue with it."""
+
+
 class Endpoint:
     """One end of the TCP connection: its address, and the name found for it."""
 
@@ -149,7 +153,7 @@ class Connection:
     def results(self) -> Results:
         """What plugins found out about this connection."""
         if self._results is None:
-            self._results = Results()
+            self._results = Results(self)
         return self._results
 
     @property
@@ -167,11 +171,14 @@ class Connection:
     def ask(self, code: int, text: str) -> str:
         """Send `code text` to the client, usually 334, and return its next line without the line end.
 
-        Raises OSError or EOFError when the client is gone, RuntimeError outside a session.
+        Raises ClientGone, which a plugin lets through, and RuntimeError outside a session.
         """
         if self._ask is None:
             raise RuntimeError("this connection has no client to ask")
-        return self._ask(code, text)
+        try:
+            return self._ask(code, text)
+        except (EOFError, OSError) as error:
+            raise ClientGone(str(error)) from error
 
     def on_ask(self, ask: Callable[[int, str], str]) -> None:
         """Tell the connection how a dialogue reaches the client; the session does this once."""

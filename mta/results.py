@@ -41,10 +41,10 @@ class Results:
         self._owner = owner
         self._store: dict[str, Result] | None = None
 
-    def add(self, plugin: Reporter | str, found: Mapping[str, Any]) -> str:
-        """Add findings and return them as text. `emit` logs that text at INFO, `err` is logged at ERROR.
+    def add(self, plugin: Reporter | str, found: Mapping[str, Any]) -> None:
+        """Add findings. `emit` logs all that the plugin found at INFO, `err` is logged at ERROR.
 
-        `human` replaces the text, `hide` and `order` (lists of keys) shape it.
+        `human` replaces the text of collate(), `hide` and `order` (lists of keys) shape it.
         """
         result = self._result(plugin)
         for key, value in found.items():
@@ -54,9 +54,8 @@ class Results:
                 result[key] = value
         if "human" not in found:
             result.pop("human", None)
-        text = self.collate(plugin)
-        self._log(plugin, found, text)
-        return text
+        if not isinstance(plugin, str):
+            self._log(plugin, found)
 
     def incr(self, plugin: Reporter | str, amounts: Mapping[str, float]) -> None:
         """Add numbers to counters; a counter starts at 0. Raises TypeError when the value is not a number."""
@@ -94,12 +93,10 @@ class Results:
             self._store = {}
         return self._store.setdefault(_name(plugin), {})
 
-    def _log(self, plugin: Reporter | str, found: Mapping[str, Any], text: str) -> None:
-        if isinstance(plugin, str):
-            return
+    def _log(self, plugin: Reporter, found: Mapping[str, Any]) -> None:
         about = () if self._owner is None else (self._owner,)
         if found.get("emit"):
-            plugin.loginfo(text, *about)
+            plugin.loginfo(self.collate(plugin), *about)
         for error in _items(found.get("err")):
             plugin.logerror(str(error), *about)
 

@@ -44,7 +44,7 @@ class Transaction:
     def results(self) -> Results:
         """What plugins found out about this mail."""
         if self._results is None:
-            self._results = Results()
+            self._results = Results(self)
         return self._results
 
     @property

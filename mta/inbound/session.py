@@ -50,10 +50,10 @@ class Session:
             self._greet()
             while not self.closing:
                 self._serve_one()
-        except WireTimeout:
-            self._last_words(TIMED_OUT)
-        except (EOFError, OSError):
-            pass  # the client is gone: there is nobody to tell
+        except (EOFError, OSError) as error:
+            if isinstance(error, WireTimeout) or isinstance(error.__cause__, WireTimeout):
+                self._last_words(TIMED_OUT)
+            # Otherwise the client is gone, and there is nobody to tell.
         except Exception:
             self._log_fault()
             self._last_words(FAULT)
@@ -63,18 +63,22 @@ class Session:
     # -- the dialogue -------------------------------------------------------------------------------------------------
 
     def _greet(self) -> None:
-        connection = self.connection
         self._log_connect()
         self.run_hook("connect_init")
-        refusal = refuse("lookup_rdns", self._look_up_rdns())
-        if refusal is None:
-            connection.early_talker = self.wire.peek()
-            verdict = self.run_hook("connect")
-            refusal = refuse("connect", verdict)
-            self.reply(refusal or banner(connection, self.service, verdict.message))
-        else:
-            self.reply(refusal)
-        self._loop_reply = refusal
+        greeting = self.greeting("lookup_rdns")
+        self.connection.early_talker = self.wire.peek()
+        self.reply(greeting)
+
+    def greeting(self, first_hook: str) -> Reply:
+        """Run the hooks from `first_hook` on, lookup_rdns or connect; the banner, or the refusal that meets all commands."""
+        self._loop_reply = None
+        if first_hook == "lookup_rdns":
+            self._loop_reply = refuse("lookup_rdns", self._look_up_rdns())
+        if self._loop_reply is not None:
+            return self._loop_reply
+        verdict = self.run_hook("connect")
+        self._loop_reply = refuse("connect", verdict)
+        return self._loop_reply or banner(self.connection, self.service, verdict.message)
 
     def _look_up_rdns(self) -> Verdict:
         verdict = self.run_hook("lookup_rdns")

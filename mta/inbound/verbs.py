@@ -37,6 +37,7 @@ TRY_SENDING = Reply(252, "Just try sending a mail and we'll see how it turns out
 
 EXTENSIONS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES")
 SUBMISSION_PORTS = (587, 465)
+GREETING_HOOKS = ("lookup_rdns", "connect")
 
 
 def helo(session: Session, argument: str) -> Reply:
@@ -207,14 +208,12 @@ def quit_(session: Session, argument: str) -> Reply:
 
 
 def unrecognized(session: Session, verb: str, argument: str) -> Reply | None:
-    """Any other verb: a plugin may know it. OK from it means that it has replied itself."""
+    """Any other verb: a plugin may know it. OK from it means that it has replied, NEXT_HOOK that the client is a new one."""
     verdict = session.run_hook("unrecognized_command", verb, argument)
     if verdict.code is OK:
         return None
-    if verdict.code is NEXT_HOOK:
-        verdict = session.run_hook(str(verdict.message), verb, argument)
-        if verdict.code is OK:
-            return None
+    if verdict.code is NEXT_HOOK and verdict.message in GREETING_HOOKS:
+        return session.greeting(verdict.message)
     if verdict.code in (CONT, DENYSOFT):
         session.connection.errors += 1
     return refuse("unrecognized_command", verdict) or UNRECOGNIZED

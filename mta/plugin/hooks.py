@@ -127,7 +127,7 @@ class Plugin:
         return None
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
-        """An unknown verb came. OK: the plugin has replied; DENY 500; NEXT_HOOK with a name runs that hook."""
+        """An unknown verb came. OK: the plugin has replied; DENY 500; NEXT_HOOK with `connect` or `lookup_rdns` greets anew."""
         return None
 
     def hook_vrfy(self, connection: Connection, argument: str) -> Answer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gevent import Timeout
 
+from mta.connection import ClientGone
 from mta.logger import INFO
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
@@ -90,7 +91,7 @@ class HookRunner:
         """Ask the plugins of `hook` about `subject` (connection, hmail, server or log record).
 
         Returns the first answer other than CONT, or else CONT with the last message that came with one. Plugins that
-        fail or take too long are logged and answered for; no Exception of theirs comes through. KeyError: no such hook.
+        fail or take too long are logged and answered for; of theirs only ClientGone comes through. KeyError: no such hook.
         """
         chain = self.chains[hook]
         if not chain:
@@ -129,6 +130,8 @@ class HookRunner:
             if fired is not late:  # the time of a plugin further out, whose log line asked this one
                 raise
             return self._timed_out(call, hook, subject)
+        except ClientGone:
+            raise
         except (Exception, Timeout) as error:
             return self._failed(call, hook, subject, error)
 

@@ -11,8 +11,7 @@ import gevent
 import pytest
 
 from mta.config import watch
-from mta.config.log_files import log_settings
-from mta.config.schema import PLUGIN_TIMEOUT, LogSettings, OutboundSettings
+from mta.config.schema import PLUGIN_TIMEOUT, OutboundSettings
 from tests.support.install import Install, eventually
 
 
@@ -217,17 +216,3 @@ def test_without_inotify_it_looks_now_and_then(
     ]
     install.write("v", "1")
     assert eventually(lambda: seen == [1])
-
-
-def test_of_the_log_files_the_one_edited_last_wins(install: Install) -> None:
-    seen: list[LogSettings] = []
-    install.write("log.ini", "level=notice")
-    install.write("loglevel", "debug")
-    assert log_settings(install.config, seen.append) == LogSettings(level="DEBUG")
-    start(install)
-    install.write("log.ini", "level=error\nformat=json")
-    assert eventually(lambda: seen[-1:] == [LogSettings(level="ERROR", format="json")])
-    install.write("loglevel", "data")
-    assert eventually(lambda: seen[-1:] == [LogSettings(level="DATA", format="json")])
-    install.write("log_timestamps", "true")
-    assert eventually(lambda: seen[-1:] == [LogSettings(level="DATA", format="json", timestamps=True)])
