@@ -1,0 +1,1 @@
+"""Mail goes out: submission, spool, engine, delivery, bounces. Never imports mta.inbound."""

@@ -1,0 +1,121 @@
+"""The name of a queue file, which tells all that a retry changes."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import string
+import time
+from dataclasses import dataclass
+
+TEMPORARY = "__tmp__."
+SET_ASIDE = "error."
+
+MAX_COUNTER = 10_000
+MAX_HOST = 150  # characters; a file name has at most 255 bytes
+_ALPHABET = string.ascii_letters + string.digits
+_UNIQ_LENGTH = 6
+
+# arrival "_" next-attempt "_" attempts "_" pid "_" uniq "_" counter "_" host
+_NAME = re.compile(
+    r"([0-9]{1,15})_([0-9]{1,15})_([0-9]{1,9})_([0-9]{1,10})"
+    r"_([^_/\x00-\x1f\x7f]+)_([0-9]{1,9})_([^_/\x00-\x1f\x7f]+)"
+)
+# next-attempt "_" attempts "_" pid "_" uniq "." host, as written before Haraka 2.8
+_LEGACY_NAME = re.compile(r"([0-9]{1,15})_([0-9]{1,9})_([0-9]{1,10})_([0-9]{1,15})\.([^_/\x00-\x1f\x7f]+)")
+_ESCAPES = str.maketrans({"\\": r"\057", "/": r"\057", ":": r"\072", "_": r"\137"})
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFileName:
+    """The seven fields of a name; arrival and next_attempt in milliseconds since 1970.
+
+    text is the name as it stands on disk, and what makes two names equal.
+    """
+
+    arrival: int
+    next_attempt: int
+    attempts: int
+    pid: int
+    uniq: str
+    counter: int
+    host: str
+    text: str
+
+    @staticmethod
+    def of(
+        arrival: int, next_attempt: int, attempts: int, pid: int, uniq: str, counter: int, host: str
+    ) -> QueueFileName:
+        """Make a name of its fields; host is in its escaped form."""
+        text = f"{arrival}_{next_attempt}_{attempts}_{pid}_{uniq}_{counter}_{host}"
+        return QueueFileName(arrival, next_attempt, attempts, pid, uniq, counter, host, text)
+
+    @staticmethod
+    def parse(text: str) -> QueueFileName:
+        """Read a name of seven parts, or of four as older versions wrote it. Raises ValueError.
+
+        The old form tells no arrival: it is now.
+        """
+        match = _NAME.fullmatch(text)
+        if match is None:
+            return _parse_legacy(text)
+        arrival, next_attempt, attempts, pid, uniq, counter, host = match.groups()
+        return QueueFileName(
+            int(arrival), int(next_attempt), int(attempts), int(pid), uniq, int(counter), host, text
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QueueFileName) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def _parse_legacy(text: str) -> QueueFileName:
+    match = _LEGACY_NAME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not the name of a queue file: {text!r}")
+    next_attempt, attempts, pid, _, host = match.groups()
+    now_ms = int(time.time() * 1000)
+    return QueueFileName(now_ms, int(next_attempt), int(attempts), int(pid), new_uniq(), 0, host, text)
+
+
+def escape_host(hostname: str) -> str:
+    """The host name as a part of a file name: the characters that have a meaning there become octal escapes."""
+    return hostname.translate(_ESCAPES)[:MAX_HOST] or "localhost"
+
+
+def new_uniq() -> str:
+    """Six letters or digits."""
+    return "".join(random.choices(_ALPHABET, k=_UNIQ_LENGTH))
+
+
+class QueueNamer:
+    """Makes names that this process has not used before; make it after a fork."""
+
+    __slots__ = ("_counter", "_host", "_pid")
+
+    def __init__(self, hostname: str) -> None:
+        self._host = escape_host(hostname)
+        self._pid = os.getpid()
+        self._counter = 0
+
+    def new(self, arrival_ms: int, next_attempt_ms: int) -> QueueFileName:
+        """The name of an entry that was never tried."""
+        return QueueFileName.of(
+            arrival_ms, next_attempt_ms, 0, self._pid, new_uniq(), self._count(), self._host
+        )
+
+    def next(self, name: QueueFileName, attempts: int, next_attempt_ms: int) -> QueueFileName:
+        """The name of the same entry for its next attempt: arrival, pid and uniq stay."""
+        return QueueFileName.of(
+            name.arrival, next_attempt_ms, attempts, name.pid, name.uniq, self._count(), self._host
+        )
+
+    def _count(self) -> int:
+        self._counter = self._counter + 1 if self._counter < MAX_COUNTER else 0
+        return self._counter

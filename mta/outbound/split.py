@@ -1,0 +1,41 @@
+"""One message becomes one queue entry for each destination."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mta.outbound.todo import Todo
+
+if TYPE_CHECKING:
+    from mta.smtp.address import Address
+    from mta.transaction import Transaction
+
+
+def split(transaction: Transaction, always_split: bool, now_ms: int | None = None) -> list[Todo]:
+    """The envelopes for a transaction: one a domain in the order they were first named, or one a recipient.
+
+    A recipient named twice counts once. now_ms: milliseconds since 1970, the present if it is not given.
+    """
+    queue_time = int(time.time() * 1000) if now_ms is None else now_ms
+    return [
+        Todo(
+            queue_time=queue_time,
+            domain=rcpts[0].host,
+            rcpt_to=rcpts,
+            mail_from=transaction.mail_from,
+            notes=transaction.notes,
+            uuid=f"{transaction.uuid}.{number}",
+        )
+        for number, rcpts in enumerate(_groups(transaction.rcpt_to, always_split), start=1)
+    ]
+
+
+def _groups(rcpt_to: list[Address], always_split: bool) -> list[list[Address]]:
+    rcpts = dict.fromkeys(rcpt_to)
+    if always_split:
+        return [[rcpt] for rcpt in rcpts]
+    domains: dict[str, list[Address]] = {}
+    for rcpt in rcpts:
+        domains.setdefault(rcpt.host, []).append(rcpt)
+    return list(domains.values())

@@ -1,0 +1,71 @@
+"""Taking hold of a queue directory: it exists, it is ours alone, it can be written."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from mta.outbound.qfile import TEMPORARY
+from mta.outbound.spool_commit import remove
+from mta.outbound.spool_disk import Disk
+from mta.outbound.spool_errors import SpoolError, describe
+
+PROC_LOCKS = Path("/proc/locks")
+PROBE = TEMPORARY + "probe"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def open_directory(disk: Disk, path: Path) -> None:
+    """Make the directory if it is missing, lock it, and write to it. Raises SpoolError with one line.
+
+    A full disk is no error: it gets emptied by delivering what is in it.
+    """
+    try:
+        if not path.exists():
+            disk.make_directory(path)
+        fd = disk.open_directory(path)
+    except NotADirectoryError:
+        raise SpoolError(f"queue directory {path} is not a directory") from None
+    except OSError as error:
+        raise SpoolError(f"cannot use queue directory {path}: {describe(error)}") from error
+    _lock(fd, path)
+    _probe(disk, path)
+
+
+def _probe(disk: Disk, path: Path) -> None:
+    try:
+        remove(disk, [PROBE])
+        disk.close(disk.create(PROBE))
+        disk.unlink(PROBE)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise SpoolError(f"queue directory {path} is not writable: {describe(error)}") from error
+
+
+def _lock(fd: int, path: Path) -> None:
+    """Lock an open directory for this process, until fd is closed."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = _lock_owner(os.fstat(fd))
+        owner = "another process" if pid is None else f"process {pid}"
+        raise SpoolError(f"queue directory {path} is in use by {owner}") from None
+    except OSError as error:
+        raise SpoolError(f"cannot lock queue directory {path}: {describe(error)}") from error
+
+
+def _lock_owner(status: os.stat_result) -> int | None:
+    """The process that holds the flock on a file, as far as the kernel tells (proc(5), /proc/locks)."""
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        lines = PROC_LOCKS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        # 12: FLOCK  ADVISORY  WRITE 4711 fe:00:263043 0 EOF; with "->" before FLOCK it is one that waits.
+        words = line.split()
+        if len(words) >= 6 and words[1] == "FLOCK" and words[5] == device and words[4].isdecimal():
+            return int(words[4]) or None
+    return None

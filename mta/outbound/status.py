@@ -1,0 +1,83 @@
+"""What is in a queue directory, for the command line: reads beside a running server, without its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta.outbound.qfile import QueueFileName
+from mta.outbound.spool_disk import Disk
+from mta.outbound.spool_entry import read_entry
+from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
+from mta.outbound.todo import Todo
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEntry:
+    """One entry and its envelope."""
+
+    name: QueueFileName
+    todo: Todo
+
+    def __str__(self) -> str:
+        """The line of --qlist."""
+        todo = self.todo
+        return f"Q: {self.name} rcpt:{len(todo.rcpt_to)} from:{todo.mail_from} domain:{todo.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStat:
+    """How many entries a queue directory has."""
+
+    queue_dir: Path
+    queue_count: int
+
+    def __str__(self) -> str:
+        """The text of --qstat."""
+        path = str(self.queue_dir).replace("\\", "\\\\").replace("'", "\\'")
+        return f"{{ queue_dir: '{path}', queue_count: {self.queue_count} }}"
+
+
+def list_queue(directory: Path, problem: Callable[[str], None]) -> Iterator[QueuedEntry]:
+    """The entries in a queue directory, in no order. problem: told in one line about each that cannot be read.
+
+    Raises SpoolError when the directory cannot be read.
+    """
+    with _directory(directory) as disk:
+        for name in _entry_names(disk):
+            try:
+                yield QueuedEntry(name, read_entry(disk, name.text).todo)
+            except EntryGone:
+                continue  # delivered, or moved to its next attempt, since we read its name
+            except CorruptEntry as error:
+                problem(f"{name}: {error}")
+            except OSError as error:
+                problem(f"{name}: {describe(error)}")
+
+
+def stat_queue(directory: Path) -> QueueStat:
+    """Count the entries in a queue directory. Raises SpoolError when it cannot be read."""
+    with _directory(directory) as disk:
+        return QueueStat(directory, sum(1 for _ in _entry_names(disk)))
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[Disk]:
+    disk = Disk()
+    try:
+        disk.open_directory(path)
+        yield disk
+    except OSError as error:
+        raise SpoolError(f"cannot read queue directory {path}: {describe(error)}") from error
+    finally:
+        disk.close_directory()
+
+
+def _entry_names(disk: Disk) -> Iterator[QueueFileName]:
+    for name in disk.names():
+        try:
+            yield QueueFileName.parse(name)
+        except ValueError:
+            continue

@@ -1,0 +1,151 @@
+"""The envelope of a queue entry, and the JSON that keeps it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+from mta.notes import Notes
+from mta.outbound.spool_errors import CorruptEntry
+from mta.smtp.address import Address, AddressError
+
+MAX_TIME_MS = 1 << 53
+MAX_DEPTH = 32  # of notes that have to be cleaned
+_KEYS = ("queue_time", "domain", "rcpt_to", "mail_from", "notes", "uuid", "force_tls")
+_NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
+
+
+@dataclass(slots=True)
+class Todo:
+    """Who sent a message and who is to get it: recipients in one domain.
+
+    queue_time: arrival in milliseconds since 1970. extra: keys of a queue file that mean nothing to us, kept.
+    """
+
+    queue_time: int
+    domain: str
+    rcpt_to: list[Address]
+    mail_from: Address
+    notes: Notes
+    uuid: str
+    force_tls: bool = False
+    extra: dict[str, object] = field(default_factory=dict)
+
+    def with_recipients(self, rcpt_to: Sequence[Address]) -> Todo:
+        """The same envelope for other recipients."""
+        return replace(self, rcpt_to=list(rcpt_to))
+
+    def encode(self) -> bytes:
+        """The JSON as Haraka writes it: keys in its order, indented with tabs, between two line feeds."""
+        record: dict[str, object] = {
+            "queue_time": self.queue_time,
+            "domain": self.domain,
+            "rcpt_to": [rcpt.to_json() for rcpt in self.rcpt_to],
+            "mail_from": self.mail_from.to_json(),
+            "notes": self.notes,
+            "uuid": self.uuid,
+            "force_tls": self.force_tls,
+            **self.extra,
+        }
+        try:
+            text = json.dumps(record, indent="\t", ensure_ascii=False, allow_nan=False)
+            return f"\n{text}\n".encode()
+        except (TypeError, ValueError, RecursionError):
+            # A plugin noted something that JSON, or UTF-8, has no form for.
+            text = json.dumps(_plain(record, 0), indent="\t", allow_nan=False)
+            return f"\n{text}\n".encode()
+
+    @staticmethod
+    def decode(data: bytes) -> Todo:
+        """Read what encode, or Haraka, wrote. Raises CorruptEntry."""
+        try:
+            record = json.loads(data, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise CorruptEntry(f"the todo is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise CorruptEntry(f"the todo is not a JSON object but {_kind(record)}")
+        return Todo(
+            queue_time=_time(record.get("queue_time")),
+            domain=_domain(record.get("domain")),
+            rcpt_to=_recipients(record.get("rcpt_to")),
+            mail_from=_address("mail_from", record.get("mail_from")),
+            notes=_notes(record.get("notes")),
+            uuid=_text("uuid", record.get("uuid")),
+            force_tls=record.get("force_tls") is True,
+            extra={key: value for key, value in record.items() if key not in _KEYS},
+        )
+
+
+def _time(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_TIME_MS:
+        raise CorruptEntry(f"the queue_time is not a time in milliseconds but {_kind(value)}")
+    return int(value)
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise CorruptEntry(f"the {key} is not text but {_kind(value)}")
+    return value
+
+
+def _domain(value: object) -> str:
+    domain = _text("domain", value)
+    if _NO_DOMAIN.search(domain):
+        raise CorruptEntry(f"not a domain: {domain!r}")
+    return domain
+
+
+def _recipients(value: object) -> list[Address]:
+    if not isinstance(value, list) or not value:
+        raise CorruptEntry(f"rcpt_to is not a list of addresses but {_kind(value)}")
+    return [_address("rcpt_to", item) for item in value]
+
+
+def _address(key: str, value: object) -> Address:
+    if not isinstance(value, Mapping):
+        raise CorruptEntry(f"{key} is not an address but {_kind(value)}")
+    try:
+        address = Address.from_json(value)
+    except AddressError as error:
+        raise CorruptEntry(f"{key}: {error}") from error
+    if address.is_null and key == "rcpt_to":
+        raise CorruptEntry("rcpt_to has the null address")
+    return address
+
+
+def _notes(value: object) -> Notes:
+    if value is None:
+        return Notes()
+    if not isinstance(value, dict):
+        raise CorruptEntry(f"the notes are not an object but {_kind(value)}")
+    return Notes(value)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, list | dict | str) and not value:
+        return f"an empty {type(value).__name__}"
+    return "missing" if value is None else type(value).__name__
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _plain(value: object, depth: int) -> object:
+    """What JSON can hold of a value: as in JavaScript, members without a JSON form vanish, items become null."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        return None
+    if isinstance(value, Mapping):
+        members = ((key, _plain(item, depth + 1)) for key, item in value.items() if isinstance(key, str))
+        return {key: item for key, item in members if item is not None or value[key] is None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, depth + 1) for item in value]
+    return None

@@ -1,0 +1,109 @@
+"""kill -9 at each step: what docs/queue.md promises for every state of an entry."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mta.logger import Logger
+from mta.outbound.qfile import SET_ASIDE, TEMPORARY
+from mta.outbound.spool import Spool
+from mta.outbound.spool_disk import Disk
+from mta.outbound.spool_entry import read_entry
+from tests.support.entries import LARGE, SMALL, todo
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD, MOVED, REWRITTEN, FORGOTTEN = (todo(number).uuid for number in (9, 1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    directory = tmp_path_factory.mktemp("crash")
+    subprocess.run([sys.executable, "-m", "tests.support.spool_crash", str(directory)], cwd=ROOT, check=True)
+    return sorted(directory.iterdir(), key=lambda path: int(path.name))
+
+
+def test_every_step_leaves_a_state_of_the_table(rounds: list[Path]) -> None:
+    seen = Counter(state for directory in rounds for state in states(directory))
+    assert {state for state, _ in seen} == {"S1", "S2", "S3", "S4", "S5"}
+    assert all(rewriting for state, rewriting in seen if state == "S4"), "both names only while rewriting"
+
+
+def states(directory: Path) -> set[tuple[str, bool]]:
+    names = {path.name for path in (directory / "queue").iterdir()}
+    done = set((directory / "done").read_text().split())
+    rewriting = "rewriting" in done and "rewritten" not in done
+    return {
+        (state_of(directory / "queue", name, names), rewriting)
+        for name in {name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE) for name in names}
+    }
+
+
+def state_of(queue: Path, name: str, names: set[str]) -> str:
+    if SET_ASIDE + name in names:
+        assert name not in names and TEMPORARY + name not in names
+        return "S5"
+    if TEMPORARY + name not in names:
+        return "S3"
+    if name in names:
+        return "S4"
+    content = (queue / (TEMPORARY + name)).read_bytes()
+    return "S2" if content.endswith(LARGE) and content[4:5] == b"\n" else "S1"
+
+
+def test_restart_finds_whole_entries_and_all_that_were_acknowledged(rounds: list[Path]) -> None:
+    assert len(rounds) > 40, "the life of an entry has more steps than that"
+    for directory in rounds:
+        check_restart(directory)
+
+
+def check_restart(directory: Path) -> None:
+    done = set((directory / "done").read_text().split())
+    found = restarted(directory / "queue")
+    assert OLD in found
+    if "committed" in done:
+        assert REWRITTEN in found
+        assert MOVED in found or "quarantining" in done
+        assert FORGOTTEN in found or "forgetting" in done
+    if "rescheduled" in done and MOVED in found:
+        assert found[MOVED][0] == 1, "the attempt was not counted"
+    if "rewritten" in done:
+        assert found[REWRITTEN][1] == 1, "the recipient that is done is back"
+    if "forgotten" in done:
+        assert FORGOTTEN not in found
+    if "quarantined" in done:
+        assert MOVED not in found
+        assert any(path.name.startswith(SET_ASIDE) for path in (directory / "queue").iterdir())
+
+
+def restarted(queue: Path) -> dict[str, tuple[int, int]]:
+    """What a new process finds, by uuid: attempts and number of recipients. Every message must be whole."""
+    lines: list[str] = []
+    spool = Spool(queue, Logger(write=lines.append), hostname="h")
+    spool.open()
+    found = {}
+    for name in spool.walk():
+        envelope, message = spool.load(name)
+        assert envelope.uuid not in found, "one entry under two names"
+        assert b"".join(message.chunks()) == (SMALL if envelope.uuid == OLD else LARGE)
+        found[envelope.uuid] = (name.attempts, len(envelope.rcpt_to))
+    spool.close()
+    left = [path.name for path in queue.iterdir() if path.name.startswith(TEMPORARY)]
+    assert left == []
+    return found
+
+
+def test_a_second_restart_finds_the_same(rounds: list[Path]) -> None:
+    queue = rounds[len(rounds) // 2] / "queue"
+    assert restarted(queue) == restarted(queue)
+
+
+def test_the_survivor_went_through_all_steps(rounds: list[Path]) -> None:
+    assert (rounds[-1] / "done").read_text().split()[-1] == "quarantined"
+    disk = Disk()
+    disk.open_directory(rounds[-1] / "queue")
+    names = [name for name in disk.names() if not name.startswith(SET_ASIDE)]
+    assert {read_entry(disk, name).todo.uuid for name in names} == {OLD, REWRITTEN}
+    disk.close_directory()
