@@ -1,0 +1,99 @@
+"""The command line, taken apart."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from mta.cli.errors import UsageError
+
+USAGE = """\
+Usage: haraka -c DIR              start the server with the installation in DIR
+       haraka -i DIR [-f]         make an installation in DIR; -f overwrites files that are there
+       haraka -v                  show the version
+       haraka -h [NAME]           show this text, or the page of documentation called NAME
+       haraka -l [-c DIR]         list the plugins that can be used
+       haraka -o -c DIR           show which plugins run on which hook, in order
+       haraka --qlist -c DIR      list the mail that waits in the queue
+       haraka --qstat -c DIR      count the mail that waits in the queue
+       haraka demo [--once] [--port N]
+                                  relay three messages to a mailbox on this machine and show their way;
+                                  --once ends when they have arrived, N is the relay's port (2525)
+
+Long names: --configs --install --force --version --help --list --order
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for. `action` is one of run install version help list order qlist qstat."""
+
+    action: str
+    directory: Path | None = None
+    name: str = ""
+    force: bool = False
+
+    @property
+    def installation(self) -> Path:
+        """The directory of -c. Raises UsageError when it is not given or holds no installation."""
+        if self.directory is None:
+            raise UsageError(f"{_FLAGS[self.action]} needs -c DIR")
+        if not (self.directory / "config").is_dir():
+            problem = "has no directory config" if self.directory.is_dir() else "is not a directory"
+            raise UsageError(f"{self.directory} {problem} (haraka -i {self.directory} makes an installation)")
+        return self.directory
+
+
+_FLAGS = {"run": "the server", "order": "-o", "qlist": "--qlist", "qstat": "--qstat"}
+_SWITCHES = ("version", "list", "order", "qlist", "qstat")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError, and shows nothing by itself."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, add_help=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
+        raise UsageError(message)
+
+
+def parse(argv: list[str]) -> Options:
+    """The options in `argv` (without the program's name). Raises UsageError."""
+    given = _parser().parse_args(argv)
+    if given.force and given.install is None:
+        raise UsageError("-f only goes with -i DIR")
+    if given.install is not None:
+        return Options("install", given.install, force=given.force)
+    if given.help is not None:
+        return Options("help", given.configs, name=given.help)
+    for switch in _SWITCHES:
+        if getattr(given, switch):
+            return Options(switch, given.configs)
+    if given.configs is None:
+        raise UsageError("nothing to do")
+    return Options("run", given.configs)
+
+
+def _parser() -> Parser:
+    parser = Parser("haraka")
+    parser.add_argument("-c", "--configs", type=_directory)
+    parser.add_argument("-f", "--force", action="store_true")
+    actions = parser.add_mutually_exclusive_group()
+    actions.add_argument("-i", "--install", type=_directory)
+    actions.add_argument("-h", "--help", nargs="?", const="")
+    actions.add_argument("-v", "--version", action="store_true")
+    actions.add_argument("-l", "--list", action="store_true")
+    actions.add_argument("-o", "--order", action="store_true")
+    actions.add_argument("--qlist", action="store_true")
+    actions.add_argument("--qstat", action="store_true")
+    return parser
+
+
+def _directory(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the directory is empty")
+    return Path(text)

@@ -1,0 +1,12 @@
+"""`haraka -c DIR`: start the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mta.worker import run
+
+
+def serve(directory: Path) -> int:
+    """Serve until a signal ends it; the exit status."""
+    return run(directory)

@@ -1,0 +1,269 @@
+"""The composition root: makes one server of all the rooms, starts it, and stops it."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+
+from mta import paths
+from mta.config import Config, ConfigError, Problem
+from mta.config.schema import ME, ConnectionSettings, OutboundSettings, SmtpSettings
+from mta.inbound.listener import Listener
+from mta.inbound.service import Service
+from mta.logger import NOTICE
+from mta.logger_setup import configure_from, open_logger
+from mta.net.dns import Resolver
+from mta.net.endpoint import Endpoint, EndpointError
+from mta.notes import Notes
+from mta.outbound.service import Outbound
+from mta.outbound.smarthost import SmarthostError
+from mta.outbound.spool import Spool, SpoolError
+from mta.plugin.errors import PluginError
+from mta.plugin.loader import load_plugins
+from mta.plugin.runner import HookRunner, TimeoutAction
+from mta.version import VERSION
+
+if TYPE_CHECKING:
+    import _socket
+
+    from mta.log_writer import LogWriter
+    from mta.logger import Logger
+    from mta.plugin.hooks import Plugin
+    from mta.smtp.address import Address
+    from mta.smtp.reply import Reply
+
+ORIGIN = "server"
+
+# Collections are rare and look at little: sessions and messages form no cycles to speak of.
+GC_THRESHOLDS = (10_000, 20, 50)
+
+
+class StartError(Exception):
+    """The server can't start; the text is one line that says why and what to do."""
+
+
+class Server:
+    """What plugins know as `self.server`: notes they share, and a way to send mail."""
+
+    def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
+        self.notes = Notes()
+        self._send = send
+
+    def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
+        """Queue a message (header and body in lines); 250 in the reply means that it is kept."""
+        return self._send(mail_from, rcpts, contents)
+
+
+class Worker:
+    """One server of one installation directory. Several may live in one process.
+
+    start() raises StartError and leaves nothing behind; stop() may be called from any greenlet.
+    """
+
+    def __init__(self, install_dir: Path, log_fd: int = 1) -> None:
+        self.install_dir = install_dir
+        self.addresses: list[tuple[str, int]] = []
+        self._log_fd = log_fd
+        self._undo: list[Callable[[], object]] = []
+        self._stopping = Event()
+        self._drain_seconds = 0.0
+        self._started = False
+        self._problems: list[Problem] = []
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Read the configuration, load plugins, lock the spool, listen, deliver. Raises StartError."""
+        try:
+            self._start()
+        except (ConfigError, EndpointError, PluginError, SmarthostError, SpoolError) as error:
+            self._roll_back()
+            raise StartError(str(error)) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _start(self) -> None:
+        self.logger, self._writer = self._open_log()
+        self.config = Config(self.install_dir, paths.ETC, self._notice)
+        configure_from(self.logger, self.config)
+        self._smtp = self.config.settings(SmtpSettings)
+        self._drain_seconds = float(self._smtp.force_shutdown_timeout)
+        self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
+        self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
+        self.me = self.config.value(ME) or socket.gethostname()
+        self.config.survey()
+        self._refuse_fatal_problems()
+        self._sockets = self._bind()
+        spool = self._open_spool()
+        self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
+        self._refuse_fatal_problems()
+        self.resolver = Resolver()
+        self.outbound = self._make_outbound(spool)
+        self.service = self._make_service()
+        self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
+        self._begin()
+
+    def _open_log(self) -> tuple[Logger, LogWriter]:
+        logger, writer = open_logger(self._log_fd)
+        self._undo.append(writer.close)
+        return logger, writer
+
+    def _notice(self, problem: Problem) -> None:
+        """Configuration problems: before the start is done a fatal one stops it, later it is only told."""
+        if problem.fatal and not self._started:
+            self._problems.append(problem)
+        self.logger.error(str(problem), origin="config") if problem.fatal else self.logger.warn(
+            str(problem), origin="config"
+        )
+
+    def _refuse_fatal_problems(self) -> None:
+        if self._problems:
+            raise StartError(str(self._problems[0]))
+
+    def _timeout_action(self) -> TimeoutAction:
+        return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
+
+    def _bind(self) -> list[_socket.socket]:
+        sockets: list[_socket.socket] = []
+        for text in self._smtp.listen:
+            sock = Endpoint.parse(text).bind()
+            self._undo.append(sock.close)
+            sockets.append(sock)
+        self.addresses = [name for sock in sockets if isinstance(name := sock.getsockname(), tuple)]
+        return sockets
+
+    def _open_spool(self) -> Spool:
+        spool = Spool(self.install_dir / "queue", self.logger, hostname=socket.gethostname())
+        spool.open()
+        self._undo.append(spool.close)
+        return spool
+
+    def _load_plugins(self) -> list[Plugin]:
+        server = Server(lambda *mail: self.outbound.send(*mail))
+        return load_plugins(
+            self.config.get("plugins", "list"),
+            self.config,
+            self.logger,
+            server,
+            [self.install_dir / "plugins"],
+            self._smtp.ignore_bad_plugins,
+        )
+
+    def _make_outbound(self, spool: Spool) -> Outbound:
+        return Outbound(
+            spool=spool,
+            resolver=self.resolver,
+            runner=self.hooks,
+            logger=self.logger,
+            settings=self._outbound_settings,
+            me=self.me,
+            config_dir=self.config.directory,
+            bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+        )
+
+    def _make_service(self) -> Service:
+        return Service(
+            me=self.me,
+            version=VERSION,
+            smtp=self._smtp,
+            settings=self._connection,
+            hooks=self.hooks,
+            logger=self.logger,
+            resolver=self.resolver,
+            submit=self.outbound.submit,
+        )
+
+    def _begin(self) -> None:
+        """Everything is in place: from here on nothing can fail for the operator's reasons."""
+        self.config.watch()
+        self._undo.append(self.config.close)
+        self._undo.append(self.hooks.shutdown)
+        self.outbound.start()
+        self._listener = Listener(self._sockets, self.service)
+        self._listener.start()
+        self._started = True
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        for text in self._smtp.listen:
+            self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
+
+    def _roll_back(self) -> None:
+        if hasattr(self, "logger"):
+            self.logger.plugins_ready(None)
+        while self._undo:
+            self._undo.pop()()
+
+    # -- reloading ----------------------------------------------------------------------------------------------------
+
+    def _on_connection_settings(self, settings: ConnectionSettings) -> None:
+        self._connection = settings
+        if self._started:
+            self.service.settings = settings
+
+    def _on_outbound_settings(self, settings: OutboundSettings) -> None:
+        self._outbound_settings = settings
+        if self._started:
+            self.outbound.configure(settings)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Block until stop() is called, or a signal asks for it."""
+        signals = {
+            signal.SIGTERM: lambda: self._on_signal("SIGTERM", graceful=True),
+            signal.SIGINT: lambda: self._on_signal("SIGINT", graceful=self._smtp.graceful_shutdown),
+            signal.SIGHUP: self._on_hangup,
+        }
+        watchers = [gevent.signal_handler(number, act) for number, act in signals.items()]
+        self._stopping.wait()
+        for watcher in watchers:
+            watcher.cancel()
+        self.stop()
+
+    def _on_signal(self, name: str, graceful: bool) -> None:
+        self.logger.notice(f"{name} received", origin=ORIGIN)
+        if self._stopping.is_set() or not graceful:
+            self._drain_seconds = (
+                0.0  # the second signal, or one that does not wait: what is under way is cut
+            )
+        self._stopping.set()
+
+    def _on_hangup(self) -> None:
+        self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
+        self.outbound.flush()
+
+    def stop(self) -> None:
+        """Accept no more, let commands and deliveries that are under way finish, close everything."""
+        if not self._started:
+            return
+        self._started = False
+        self._stopping.set()
+        self.logger.notice("Shutting down.", origin=ORIGIN)
+        deadline = time.monotonic() + self._drain_seconds
+        self._listener.stop()
+        self._listener.join(max(deadline - time.monotonic(), 0.0))
+        self.outbound.stop(max(deadline - time.monotonic(), 0.0))
+        self._roll_back()
+
+
+def run(install_dir: Path) -> int:
+    """Serve one installation until a signal ends it; the exit status: 1 with one line on stderr if it can't start."""
+    worker = Worker(install_dir)
+    try:
+        worker.start()
+    except StartError as error:
+        print(f"haraka: {error}", file=sys.stderr)
+        return 1
+    worker.serve()
+    return 0
