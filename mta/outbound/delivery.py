@@ -1,0 +1,170 @@
+"""One delivery attempt: next hop after next hop, until every recipient has an answer or no hop is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mta.config.schema import OutboundSettings
+from mta.net.client_pool import ClientPool
+from mta.net.next_hop import NextHop
+from mta.net.smtp_client import (
+    BrokenConversation,
+    ClientError,
+    MessageUnreadable,
+    Rejected,
+    SmtpClient,
+    TlsFailed,
+)
+from mta.outbound.hmail import HMail
+from mta.outbound.mx import NoRoute
+from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
+from mta.outbound.route import Router
+from mta.outbound.spool_errors import SpoolError
+from mta.smtp.address import Address
+from mta.smtp.reply import Reply
+
+SHUTTING_DOWN = 421  # RFC 5321 3.8: whatever it was said to, nothing more will be taken over this connection
+
+# A refusal there is about the mail or about us in the eyes of that host; one of AUTH or STARTTLS is about our settings,
+# which a person can mend before the mail is given up.
+_REFUSES_FOR_GOOD = frozenset({"banner", "hello"})
+
+
+class Deliverer:
+    """Makes delivery attempts. me: our name in EHLO; `settings` may be changed at any time."""
+
+    __slots__ = ("_me", "_pool", "_router", "settings")
+
+    def __init__(self, router: Router, pool: ClientPool, settings: OutboundSettings, me: str) -> None:
+        self._router = router
+        self._pool = pool
+        self._me = me
+        self.settings = settings
+
+    def deliver(self, hmail: HMail) -> dict[Address, Outcome]:
+        """Try to deliver to all recipients of the entry; each of them has an outcome afterwards.
+
+        A host that can not be reached or turns us away before MAIL is not the last word: the next one is asked. What a
+        host answers to MAIL, RCPT, DATA or the message is.
+        """
+        attempt = _Attempt(hmail)
+        try:
+            for hop in self._router.hops(hmail):
+                self._try(hop, attempt)
+                if not attempt.pending:
+                    return attempt.outcomes
+        except NoRoute as error:
+            return attempt.end(of_reply(error.reply))
+        return attempt.end(attempt.verdict())
+
+    def _try(self, hop: NextHop, attempt: _Attempt) -> None:
+        """One next hop; a kept connection that turns out to be dead is replaced by a fresh one, once."""
+        if not self._converse(hop, attempt, fresh=False):
+            self._converse(hop, attempt, fresh=True)
+
+    def _converse(self, hop: NextHop, attempt: _Attempt, *, fresh: bool) -> bool:
+        """False when a kept connection was the problem, so that nothing is known about the host."""
+        hmail = attempt.hmail
+        try:
+            client = self._pool.acquire(
+                hop,
+                helo=self._me,
+                connect_timeout=self.settings.connect_timeout,
+                logger=hmail.logger,
+                uuid=hmail.uuid,
+                fresh=fresh,
+            )
+        except ClientError as error:
+            attempt.hop_failed(_of_error(error, hop), str(error))
+            return True
+        try:
+            # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
+            replies = client.send(hmail.todo.mail_from, list(attempt.pending), hmail.message, eight_bit=True)
+        except BrokenConversation as broken:
+            return attempt.broke_off(broken, client)
+        except (MessageUnreadable, SpoolError) as error:
+            hmail.logerror(f"cannot send {hmail.filename}: {error}")
+            attempt.end(of_reply(Reply(451, "the message can not be read", "4.3.0")))
+            return True
+        self._pool.release(client)
+        return attempt.answered(replies, client)
+
+
+class _Attempt:
+    """What is known so far: outcomes, recipients still without one, and what was wrong with the hops tried."""
+
+    __slots__ = ("_deferral", "_failure", "hmail", "outcomes", "pending")
+
+    def __init__(self, hmail: HMail) -> None:
+        self.hmail = hmail
+        self.pending = dict.fromkeys(hmail.todo.rcpt_to)
+        self.outcomes: dict[Address, Outcome] = {}
+        self._deferral: Outcome | None = None
+        self._failure: Outcome | None = None
+
+    def note(self, replies: Mapping[Address, Reply], client: SmtpClient) -> None:
+        self.outcomes.update(of_replies(replies, _peer(client)))
+        for rcpt in replies:
+            self.pending.pop(rcpt, None)
+
+    def answered(self, replies: Mapping[Address, Reply], client: SmtpClient) -> bool:
+        goodbyes = {rcpt: reply for rcpt, reply in replies.items() if reply.code == SHUTTING_DOWN}
+        if not goodbyes:
+            self.note(replies, client)
+            return True
+        self.note({rcpt: reply for rcpt, reply in replies.items() if rcpt not in goodbyes}, client)
+        if client.reused:
+            return False
+        goodbye = next(iter(goodbyes.values()))
+        self.hop_failed(of_reply(goodbye, _peer(client)), f"{client.host} is shutting down: {goodbye}")
+        return True
+
+    def broke_off(self, broken: BrokenConversation, client: SmtpClient) -> bool:
+        self.note(broken.replies, client)
+        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client))
+        if broken.phase == "dot":
+            # It may have been taken. Asking another host now would make a second copy more likely than waiting.
+            self.end(lost)
+            return True
+        if client.reused:
+            return False
+        self.hop_failed(lost, str(broken))
+        return True
+
+    def hop_failed(self, outcome: Outcome, why: str) -> None:
+        self.hmail.lognotice(why)
+        if outcome.fate is FAILED:
+            self._failure = outcome
+        else:
+            self._deferral = outcome
+
+    def verdict(self) -> Outcome:
+        """What all hops together mean: a failure only if each of them turned us away for good."""
+        return self._deferral or self._failure or of_reply(Reply(451, "no next hop answered", "4.4.1"))
+
+    def end(self, outcome: Outcome) -> dict[Address, Outcome]:
+        """Give everybody who has none this outcome."""
+        self.outcomes.update(dict.fromkeys(self.pending, outcome))
+        self.pending = {}
+        return self.outcomes
+
+
+def _of_error(error: ClientError, hop: NextHop) -> Outcome:
+    """What it means for the recipients that a connection could not be opened."""
+    peer = Peer(hop.path or hop.name, hop.host, hop.port, _mode(hop), False, False, hop)
+    if isinstance(error, Rejected):
+        if error.phase in _REFUSES_FOR_GOOD:
+            return of_reply(error.reply, peer)
+        return Outcome(DEFERRED, error.reply, peer)
+    if isinstance(error, TlsFailed):
+        return Outcome(DEFERRED, Reply(451, str(error), "4.7.5"), peer)
+    return Outcome(DEFERRED, Reply(451, str(error), "4.4.1"), peer)
+
+
+def _peer(client: SmtpClient) -> Peer:
+    hop = client.hop
+    return Peer(client.host, client.ip, client.port, _mode(hop), client.secured, client.authenticated, hop)
+
+
+def _mode(hop: NextHop) -> str:
+    return "LMTP" if hop.using_lmtp else "SMTP"

@@ -1,0 +1,91 @@
+"""What one delivery attempt came to, recipient by recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeAlias
+
+from mta.net.next_hop import NextHop
+from mta.smtp.address import Address
+from mta.smtp.reply import Reply
+
+
+class Fate(Enum):
+    """The three ways a recipient can leave an attempt."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+
+
+DELIVERED, DEFERRED, FAILED = Fate.DELIVERED, Fate.DEFERRED, Fate.FAILED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peer:
+    """The next hop that answered: the name it was looked up by, its address, and how we spoke. One for each conversation."""
+
+    host: str
+    ip: str
+    port: int
+    mode: str
+    secured: bool
+    authenticated: bool
+    hop: NextHop
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One recipient's fate, the reply that decided it, and who gave it (None: nobody outside did).
+
+    `expired` marks a deferral that became a failure because the retries are used up.
+    """
+
+    fate: Fate
+    reply: Reply
+    peer: Peer | None = None
+    expired: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why, in words for people."""
+        return f"Too many failures ({self.reply})" if self.expired else str(self.reply)
+
+    def give_up(self) -> Outcome:
+        """This deferral as the failure it becomes after the last retry."""
+        return replace(self, fate=FAILED, expired=True)
+
+
+Outcomes: TypeAlias = Mapping[Address, Outcome]
+
+
+def fate_of(reply: Reply) -> Fate:
+    """2yz delivered, 5yz failed (RFC 5321 4.2.1); anything else may be better next time."""
+    kind = reply.kind
+    if kind == 2:
+        return DELIVERED
+    return FAILED if kind == 5 else DEFERRED
+
+
+def of_reply(reply: Reply, peer: Peer | None = None) -> Outcome:
+    """The outcome that a reply means for the recipient it was given for."""
+    return Outcome(fate_of(reply), reply, peer)
+
+
+def of_replies(replies: Mapping[Address, Reply], peer: Peer) -> dict[Address, Outcome]:
+    """The outcomes of one transaction; equal replies share one outcome."""
+    seen: dict[Reply, Outcome] = {}
+    outcomes = {}
+    for rcpt, reply in replies.items():
+        outcome = seen.get(reply)
+        if outcome is None:
+            outcome = seen[reply] = of_reply(reply, peer)
+        outcomes[rcpt] = outcome
+    return outcomes
+
+
+def select(outcomes: Outcomes, fate: Fate) -> list[Address]:
+    """The recipients with that fate, in the order they were tried."""
+    return [rcpt for rcpt, outcome in outcomes.items() if outcome.fate is fate]

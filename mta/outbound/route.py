@@ -1,0 +1,129 @@
+"""Where one mail goes: hook get_mx is asked first, then the smarthosts, then the DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import islice
+
+from mta.config.schema import OutboundSettings
+from mta.logger import Logger
+from mta.net.dns import Resolver
+from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError
+from mta.outbound.hmail import HMail
+from mta.outbound.mx import NoRoute, addresses, candidates
+from mta.plugin.runner import HookRunner
+from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, OK, Verdict
+from mta.smtp.dsn import DSN
+from mta.smtp.reply import Reply
+
+MAX_CANDIDATES = 30
+
+_HOP_KEYS = frozenset(field.name for field in fields(NextHop))
+
+
+class Router:
+    """Knows the next hops for a mail. One for each engine; change `settings` and `smarthosts` at any time."""
+
+    __slots__ = ("_logger", "_resolver", "_runner", "settings", "smarthosts")
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        runner: HookRunner,
+        logger: Logger,
+        settings: OutboundSettings,
+        smarthosts: Sequence[NextHop] = (),
+    ) -> None:
+        self._resolver = resolver
+        self._runner = runner
+        self._logger = logger
+        self.settings = settings
+        self.smarthosts = tuple(smarthosts)
+
+    def hops(self, hmail: HMail) -> Iterator[NextHop]:
+        """Yield the next hops for this mail, best first, at most MAX_CANDIDATES. Raises NoRoute when there is none."""
+        return islice(self._all_hops(hmail), MAX_CANDIDATES)
+
+    def _all_hops(self, hmail: HMail) -> Iterator[NextHop]:
+        domain = hmail.todo.domain
+        chosen: Sequence[NextHop] | None = (
+            self._chosen_by_plugin(hmail, domain) if self._runner.has("get_mx") else None
+        )
+        if chosen is None:
+            chosen = self.smarthosts
+        if chosen:
+            return self._resolved(chosen)
+        return candidates(domain, self._resolver, self.settings)
+
+    def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
+        for hop in hops:
+            yield from addresses(hop, self._resolver, self.settings)
+
+    def _chosen_by_plugin(self, hmail: HMail, domain: str) -> list[NextHop] | None:
+        """The next hops that hook get_mx names; None when it leaves the choice to us."""
+        verdict = self._runner.run("get_mx", hmail, domain)
+        if verdict.code in (DENY, DENYDISCONNECT):
+            raise NoRoute(_refusal(verdict, Reply(550, f"No MX for {domain}", "5.1.2")))
+        if verdict.code in (DENYSOFT, DENYSOFTDISCONNECT):
+            raise NoRoute(_refusal(verdict, Reply(450, f"Temporary MX lookup error for {domain}", "4.4.4")))
+        if verdict.code is not OK or not verdict.message:
+            return None
+        return self._understood(verdict, hmail)
+
+    def _understood(self, verdict: Verdict, hmail: HMail) -> list[NextHop]:
+        try:
+            hops = next_hops(verdict.message)
+        except (NextHopError, TypeError, ValueError) as error:
+            self._logger.error(
+                f"Plugin {verdict.plugin} named no usable next hop: {error}",
+                origin=verdict.plugin,
+                uuid=hmail.todo.uuid,
+            )
+            raise NoRoute(Reply(451, "No usable next hop", "4.3.5")) from error
+        if self.settings.enable_tls:
+            return hops
+        return [replace(hop, tls="off") if hop.tls == "opportunistic" else hop for hop in hops]
+
+
+def next_hops(answer: object) -> list[NextHop]:
+    """Read what hook get_mx answered with OK: a NextHop, a mapping of its fields, a host, a URL, or a list of those.
+
+    The order is kept. Raises NextHopError (a ValueError) or TypeError, neither of which shows a password.
+    """
+    if isinstance(answer, NextHop):
+        return [answer]
+    if isinstance(answer, str):
+        return [NextHop.parse(answer)]
+    if isinstance(answer, Mapping):
+        return [_from_mapping(answer)]
+    if isinstance(answer, Iterable):
+        return [hop for each in answer for hop in next_hops(each)]
+    raise NextHopError(f"not a next hop: {type(answer).__name__}")
+
+
+def _from_mapping(given: Mapping[str, object]) -> NextHop:
+    """A mapping with the names of NextHop's fields, `exchange` standing for host as in Haraka."""
+    values = {
+        ("host" if key == "exchange" else key): value for key, value in given.items() if value is not None
+    }
+    unknown = sorted(map(str, values.keys() - _HOP_KEYS))
+    if unknown:
+        raise NextHopError(f"a next hop has no {', '.join(unknown)}")
+    if not values.get("host") and not values.get("path"):
+        raise NextHopError("a next hop needs a host or a path")
+    values.setdefault("host", "")
+    lmtp = bool(values.get("using_lmtp"))
+    values["port"] = int(str(values.get("port") or (LMTP_PORT if lmtp else SMTP_PORT)))
+    values["priority"] = int(str(values.get("priority") or 0))
+    return NextHop(**values)  # type: ignore[arg-type]  # the keys were checked just above
+
+
+def _refusal(verdict: Verdict, default: Reply) -> Reply:
+    """The default reply with the plugin's words, when it had some."""
+    message = verdict.message
+    if isinstance(message, DSN):
+        return Reply(default.code, message.lines, f"{default.kind}.{message.sub}.{message.det}")
+    if isinstance(message, (list, tuple)):
+        message = "\n".join(map(str, message))
+    return Reply(default.code, message, default.enhanced) if isinstance(message, str) and message else default

@@ -1,0 +1,100 @@
+"""The outbound side put together: what the worker starts, stops and hands mail to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mta.net.client_pool import ClientPool
+from mta.outbound.backoff import BackoffError, doubling, intervals
+from mta.outbound.bouncer import Bouncer
+from mta.outbound.delivery import Deliverer
+from mta.outbound.engine import Engine
+from mta.outbound.route import Router
+from mta.outbound.settle import Settler
+from mta.outbound.smarthost import SmarthostError, smarthosts
+from mta.outbound.submit import Submitter
+
+if TYPE_CHECKING:
+    from mta.config.schema import OutboundSettings
+    from mta.logger import Logger
+    from mta.net.dns import Resolver
+    from mta.outbound.spool import Spool
+    from mta.plugin.runner import HookRunner
+    from mta.smtp.address import Address
+    from mta.smtp.reply import Reply
+    from mta.transaction import Transaction
+
+
+class Outbound:
+    """One spool with everything that empties it.
+
+    spool: open already. config_dir: where a relative auth_pass_file lies. bounce_template: gives the lines of
+    outbound.bounce_message as they are now. Raises SmarthostError when [smarthost] can not be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        resolver: Resolver,
+        runner: HookRunner,
+        logger: Logger,
+        settings: OutboundSettings,
+        me: str,
+        config_dir: Path,
+        bounce_template: Callable[[], Sequence[str]],
+    ) -> None:
+        self._logger = logger
+        self._config_dir = config_dir
+        self.pool = ClientPool()
+        self._router = Router(resolver, runner, logger, settings, smarthosts(settings, config_dir))
+        self._deliverer = Deliverer(self._router, self.pool, settings, me)
+        bouncer = Bouncer(me, bounce_template, self.send)
+        self._settler = Settler(spool, runner, logger, bouncer.send_bounce, waits_of(settings, logger))
+        self.engine = Engine(spool, self._deliverer, self._settler, runner, logger, settings)
+        self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
+
+    def submit(self, transaction: Transaction) -> Reply:
+        """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
+        return self._submitter.submit(transaction)
+
+    def send(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
+        """Queue a mail of our own: header and body in lines, dots not stuffed."""
+        return self._submitter.send(mail_from, rcpts, contents)
+
+    def start(self) -> None:
+        """Begin to deliver what lies in the spool and what comes in."""
+        self.engine.start()
+
+    def stop(self, drain_seconds: float = 30.0) -> None:
+        """Finish what is under way, for at most so many seconds, then say good-bye to the next hops."""
+        self.engine.stop(drain_seconds)
+        self.pool.close_all()
+
+    def flush(self) -> None:
+        """Try everything in the queue now."""
+        self.engine.flush()
+
+    def configure(self, settings: OutboundSettings) -> None:
+        """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
+        try:
+            self._router.smarthosts = smarthosts(settings, self._config_dir)
+        except SmarthostError as error:
+            self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
+        self._router.settings = settings
+        self._deliverer.settings = settings
+        self._submitter.settings = settings
+        self._settler.waits = waits_of(settings, self._logger)
+        self.engine.configure(settings)
+
+
+def waits_of(settings: OutboundSettings, logger: Logger) -> tuple[int, ...]:
+    """The retry schedule that the settings ask for; the default one when temp_fail_intervals makes no sense."""
+    try:
+        return intervals(settings.temp_fail_intervals, settings.max_temp_failures)
+    except BackoffError as error:
+        logger.error(str(error), origin="outbound")
+        logger.warn("Setting outbound temp_fail_intervals to old defaults", origin="outbound")
+        return doubling(settings.max_temp_failures)
