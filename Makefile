@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 .PHONY: run test test-all lint bench clean
 
 run: $(READY)
-	$(BIN)/python bin/haraka demo $(if $(ONCE),--once)
+	@$(BIN)/python bin/haraka demo $(if $(ONCE),--once)
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -m "not slow"
@@ -25,17 +25,18 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(READY): setup.py mta/version.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	touch $@
+	@echo 'setting up $(VENV) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
 
 $(VENV)/.ready-test: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-	touch $@
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
 
 $(VENV)/.ready-lint: $(VENV)/.ready-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
-	touch $@
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
