@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from mta.counts import Counts
 from mta.notes import Notes
 from mta.results import Results
 
@@ -64,29 +65,6 @@ class Tls:
         self.verified = False
         self.cipher = ""
         self.version = ""
-
-
-class Counts:
-    """How many recipients or messages were accepted, deferred and rejected."""
-
-    __slots__ = ("accept", "reject", "tempfail")
-
-    def __init__(self) -> None:
-        self.accept = 0
-        self.tempfail = 0
-        self.reject = 0
-
-    def count(self, code: int) -> None:
-        """Add one to the column that the reply code (250, 450, 550 ...) belongs to."""
-        if code < 400:
-            self.accept += 1
-        elif code < 500:
-            self.tempfail += 1
-        else:
-            self.reject += 1
-
-    def __str__(self) -> str:
-        return f"{self.accept}/{self.tempfail}/{self.reject}"
 
 
 class Connection:

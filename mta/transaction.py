@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from mta.counts import Counts
 from mta.message.stream import MessageStream
 from mta.notes import Notes
 from mta.results import Results
@@ -23,6 +24,7 @@ class Transaction:
         "message_stream",
         "notes",
         "params",
+        "rcpt_count",
         "rcpt_to",
         "relaying",
         "start_time",
@@ -33,6 +35,7 @@ class Transaction:
         self.uuid = uuid
         self.mail_from = mail_from
         self.rcpt_to: list[Address] = []
+        self.rcpt_count = Counts()
         self.params: dict[str, str | None] = {}
         self.message_stream = message_stream
         self.notes = Notes(skip_plugins=[])

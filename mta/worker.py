@@ -16,10 +16,10 @@ from gevent.event import Event
 
 from mta import paths
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import ME, ConnectionSettings, OutboundSettings, SmtpSettings
+from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
-from mta.logger import NOTICE
+from mta.logger import ERROR, NOTICE, WARN
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
@@ -122,9 +122,8 @@ class Worker:
         """Configuration problems: before the start is done a fatal one stops it, later it is only told."""
         if problem.fatal and not self._started:
             self._problems.append(problem)
-        self.logger.error(str(problem), origin="config") if problem.fatal else self.logger.warn(
-            str(problem), origin="config"
-        )
+        else:
+            self.logger.log(ERROR if problem.fatal else WARN, str(problem), origin="config")
 
     def _refuse_fatal_problems(self) -> None:
         if self._problems:
@@ -143,7 +142,9 @@ class Worker:
         return sockets
 
     def _open_spool(self) -> Spool:
-        spool = Spool(self.install_dir / "queue", self.logger, hostname=socket.gethostname())
+        spool = Spool(
+            self.install_dir / self.config.value(QUEUE_DIR), self.logger, hostname=socket.gethostname()
+        )
         spool.open()
         self._undo.append(spool.close)
         return spool

@@ -3,3 +3,5 @@
 from gevent import monkey
 
 monkey.patch_all()
+
+from tests.support.needs import pytest_runtest_makereport  # noqa: E402, F401  (after patching; in CI a skip fails)

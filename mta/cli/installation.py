@@ -8,6 +8,7 @@ from pathlib import Path
 from mta import paths
 from mta.cli.errors import CommandError
 from mta.config import Config, Problem
+from mta.config.schema import QUEUE_DIR
 
 
 def open_config(directory: Path) -> Config:
@@ -17,7 +18,7 @@ def open_config(directory: Path) -> Config:
 
 def queue_directory(directory: Path) -> Path:
     """Where the mail of the installation waits."""
-    return directory / "queue"
+    return directory / open_config(directory).value(QUEUE_DIR)
 
 
 def _tell(problem: Problem) -> None:

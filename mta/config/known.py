@@ -27,8 +27,11 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     | _later("main", "bind", "bind_helo", "using_lmtp"),
 }
 
+# The one value of a key above that asks for what this release does anyway: one process.
+ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
+
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
-_FILES = ("tls.ini", "http.ini", "internalcmd_key", "queue_dir", "results.ini", "net-utils.ini")
+_FILES = ("tls.ini", "http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 _IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
 

@@ -134,8 +134,6 @@ def _stamp(path: Path) -> Stamp | None:
         return None
     except OSError as error:
         return (error.errno or -1,)
-    if stat.S_ISDIR(info.st_mode):
-        return None
     return (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino, info.st_mode)
 
 

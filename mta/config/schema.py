@@ -147,11 +147,12 @@ class SmtpForwardSettings(Settings):
 
 ME = ValueFile("me", TEXT, "", "Name of this server in greetings, HELO and trace fields; empty: the host name.")
 PLUGIN_TIMEOUT = ValueFile("plugin_timeout", SECONDS, 30.0, "Seconds that a plugin may take; `NAME.timeout` says it for one plugin.")
+QUEUE_DIR = ValueFile("queue_dir", TEXT, "queue", "Directory of the queue; relative to the installation.")
 LOGLEVEL = ValueFile("loglevel", LEVEL, "", "Level instead of the one in log.ini; while the server runs, the file edited last wins.")
 LOG_TIMESTAMPS = ValueFile("log_timestamps", FLAG, False, "Timestamps, like `timestamps` in log.ini.")
 ANTI_SPOOF = ValueFile("host_list.anti_spoof", FLAG, False, "Refuse MAIL FROM with a domain of host_list, unless the client may relay.")
 
-VALUES: tuple[ValueFile[Any], ...] = (ME, PLUGIN_TIMEOUT, LOGLEVEL, LOG_TIMESTAMPS, ANTI_SPOOF)
+VALUES: tuple[ValueFile[Any], ...] = (ME, QUEUE_DIR, PLUGIN_TIMEOUT, LOGLEVEL, LOG_TIMESTAMPS, ANTI_SPOOF)
 LISTS = (
     LinesFile("plugins", "Plugins in the order in which they are asked."),
     LinesFile("host_list", "Domains that we accept mail for."),

@@ -17,7 +17,7 @@ MAX_HEADER_BYTES = 1 << 20  # a header is held in memory; a thousand full lines 
 BARE_NEWLINE = Reply(550, "Bare CR or LF in the message: lines end with CRLF", "5.6.0")
 TOO_BIG = Reply(552, "Message too big!", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "Header too big", "5.3.4")
-CANNOT_STORE = Reply(452, "Insufficient system storage", "4.3.1")
+CANNOT_STORE = Reply(451, "Insufficient system storage", "4.3.1")
 
 
 class Intake:

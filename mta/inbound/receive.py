@@ -130,7 +130,7 @@ def _account(session: Session, transaction: Transaction, reply: Reply) -> None:
         {
             "mid": transaction.header.get("Message-Id").strip(),
             "size": transaction.data_bytes,
-            "rcpts": str(connection.rcpt_count),
+            "rcpts": str(transaction.rcpt_count),
             "delay": f"{time.time() - transaction.start_time:.3f}",
             "code": reply.code,
             "msg": reply.text,

@@ -16,6 +16,7 @@ from mta.smtp.reply import ProtocolError, Reply
 from mta.transaction import Transaction
 
 if TYPE_CHECKING:
+    from mta.connection import Connection
     from mta.inbound.session import Session
     from mta.plugin.verdict import Verdict
     from mta.smtp.address import Address
@@ -128,13 +129,13 @@ def rcpt(session: Session, argument: str) -> Reply:
     check_rcpt_params(params, _extensions(session))
     _check_utf8(session, address, "SMTPUTF8" in transaction.params)
     if len(transaction.rcpt_to) >= MAX_RECIPIENTS:
-        connection.rcpt_count.count(TOO_MANY_RECIPIENTS.code)
+        _count(connection, transaction, TOO_MANY_RECIPIENTS)
         return TOO_MANY_RECIPIENTS
     # Plugins see the recipient in the envelope while they decide about it, as in Haraka.
     transaction.rcpt_to.append(address)
     verdict = session.run_hook("rcpt", address, params)
     reply = _rcpt_reply(session, address, verdict)
-    connection.rcpt_count.count(reply.code)
+    _count(connection, transaction, reply)
     if session.service.logger.level >= NOTICE:
         connection.lognotice(
             f"recipient {address}",
@@ -143,6 +144,11 @@ def rcpt(session: Session, argument: str) -> Reply:
     if reply.code >= 400 and connection.transaction is transaction:
         transaction.rcpt_to.remove(address)
     return reply
+
+
+def _count(connection: Connection, transaction: Transaction, reply: Reply) -> None:
+    connection.rcpt_count.count(reply.code)
+    transaction.rcpt_count.count(reply.code)
 
 
 def _rcpt_reply(session: Session, address: Address, verdict: Verdict) -> Reply:

@@ -23,7 +23,8 @@ from mta.outbound.outcome import Outcome
 from mta.smtp.address import Address
 
 MAX_HEADER = 32 * 1024  # bytes of the original header that are sent back
-MAX_DIAGNOSTIC = 900  # characters of one reply: a line may not be longer than 998 (RFC 5322 2.1.1)
+MAX_LINE = 990  # characters; RFC 5322 2.1.1 allows 998
+MAX_DIAGNOSTIC = 900  # characters of one reply, which becomes one line
 
 _TEMPLATE_OWNS_NOT = frozenset({"content-type", "content-transfer-encoding", "mime-version"})
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)  # RFC 3463 2
@@ -64,8 +65,9 @@ def build(template: Sequence[str], report: Report) -> bytes:
         "report", boundary=_boundary(report), policy=_POLICY, report_type="delivery-status"
     )
     _set_header(message, header_fields(header_lines, values), report, original)
+    text = "\n".join(fill(line, values) for line in text_lines) + "\n"
     message.preamble = "This is a MIME-encapsulated message."
-    message.attach(_described("Notification", _text("\n".join(fill(line, values) for line in text_lines))))
+    message.attach(_described("Notification", _text_part(text, "plain")))
     message.attach(_described("Delivery report", _status_part(report)))
     message.attach(_described("Undelivered Message Headers", _headers_part(report.original)))
     return message.as_bytes()
@@ -138,6 +140,7 @@ def _set_header(
 ) -> None:
     """The template's fields first, then what it left out; MIME fields are ours alone."""
     given = {name.lower() for name, _ in fields}
+    utf8 = not report.to.address.isascii()  # then the bounce needs SMTPUTF8 to travel at all
     body = message.items()  # what the MIME class has set: Content-Type and MIME-Version
     for name, _ in body:
         del message[name]
@@ -171,11 +174,15 @@ def _encoded(value: str, utf8: bool) -> str:
     return EncodedWords(value.encode("utf-8", "replace").decode("utf-8"), "utf-8").encode(linesep="\r\n")
 
 
-def _text(text: str) -> MIMEText:
-    """A text part in lines that may travel anywhere: 7 bit when it is, else quoted-printable."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    plain = text.isascii() and all(len(line) < 990 for line in text.split("\n"))
-    return MIMEText(text + "\n", "plain", "us-ascii" if plain else _UTF8, policy=_POLICY)  # type: ignore[arg-type]
+def _text_part(text: str, subtype: str) -> Message:
+    """A text part whose lines may travel anywhere: as it is when that is 7 bit, else quoted-printable."""
+    part = MIMEText("", subtype, "us-ascii", policy=_POLICY)
+    if text.isascii() and all(len(line) < MAX_LINE for line in text.split("\n")):
+        part.set_payload(text)
+    else:
+        del part["Content-Transfer-Encoding"]  # or the one for 7 bit would be kept
+        part.set_payload(text.encode("utf-8", "replace").decode("utf-8"), _UTF8)
+    return part
 
 
 def _described(description: str, part: Message) -> Message:
@@ -215,11 +222,4 @@ def _headers_part(original: bytes) -> Message:
     if len(original) > MAX_HEADER:
         original = original[: original.rfind(b"\n", 0, MAX_HEADER) + 1]
     lines = (b"\n" + original.replace(b"\r\n", b"\n")).replace(b"\n.", b"\n")[1:]
-    seven_bit = lines.isascii() and all(len(line) < 990 for line in lines.split(b"\n"))
-    part = MIMEText("", "rfc822-headers", "us-ascii", policy=_POLICY)
-    if seven_bit:
-        part.set_payload(lines.decode("ascii"))
-    else:
-        del part["Content-Transfer-Encoding"]
-        part.set_payload(lines.decode("utf-8", "replace"), _UTF8)
-    return part
+    return _text_part(lines.decode("utf-8", "replace"), "rfc822-headers")

@@ -72,12 +72,14 @@ class Engine:
         self._workers = Group()
         self._busy = 0
         self._changed = Event()
+        self._flushed = False  # since the loading of names began
         self._tasks: list[Greenlet[[], None]] = []
 
     # -- life
 
     def start(self) -> None:
         """Begin to deliver, and to load the names that lie in the spool; returns at once."""
+        self._flushed = False
         self._tasks = [spawn(self._load), spawn(self._schedule)]
 
     def stop(self, drain_seconds: float = 30.0) -> None:
@@ -95,7 +97,8 @@ class Engine:
         self._changed.set()
 
     def flush(self) -> None:
-        """Make everything that waits for its time due now."""
+        """Make everything that waits for its time due now, what is still being loaded included."""
+        self._flushed = True
         self._heap = [(0, name) for _, name in self._heap]
         heapq.heapify(self._heap)
         self._changed.set()
@@ -137,7 +140,7 @@ class Engine:
         count = 0
         try:
             for count, name in enumerate(self._spool.walk(), start=1):
-                self._push(name.next_attempt, name.text)
+                self._push(0 if self._flushed else name.next_attempt, name.text)
                 if count % LOAD_BATCH == 0:
                     sleep(0)
         except SpoolError as error:

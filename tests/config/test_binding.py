@@ -71,6 +71,12 @@ def test_one_mistake_is_one_line_and_leaves_the_default(
     assert not install.reported[0].fatal
 
 
+def test_one_process_is_what_this_release_does(install: Install) -> None:
+    install.write("smtp.ini", "nodes=0")
+    install.config.settings(SmtpSettings)
+    assert install.problems == []
+
+
 def test_a_problem_is_said_once_until_the_file_changes(install: Install) -> None:
     install.write("log.ini", "level=loud")
     install.config.settings(LogSettings)

@@ -171,7 +171,10 @@ def test_a_directory_or_a_pipe_in_the_place_of_a_file_does_no_harm(install: Inst
     assert install.config.get("x.ini") == {"main": {}}
     os.mkfifo(install.path("pipe.list"))
     assert install.config.get("pipe.list") == []
-    assert install.problems == ["pipe.list: cannot be read: not a regular file"]
+    assert install.problems == [
+        "x.ini: cannot be read: Is a directory",
+        "pipe.list: cannot be read: not a regular file",
+    ]
 
 
 def test_an_unreadable_file_is_one_problem(install: Install) -> None:

@@ -10,6 +10,8 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mta.net.next_hop import NextHop
 from mta.outbound.bounce import MAX_HEADER, Report, build, diagnostic_of, final_recipient, status_of
@@ -193,6 +195,19 @@ def test_template_without_header_gets_every_field() -> None:
     assert text.get_payload() == "Sorry, <joe@example.net>: ?.\r\n"
 
 
+@pytest.mark.parametrize(
+    ("sender", "raw"),
+    [
+        ("sender@example.com", b"Subject: =?utf-8?b?R3LDvMOfZQ==?="),
+        ("é@example.com", "Subject: Grüße".encode()),
+    ],
+)
+def test_header_is_ascii_unless_the_bounce_needs_smtputf8_anyway(sender: str, raw: bytes) -> None:
+    made = build(["Subject: {subject}", ""], report(original="Subject: Grüße\r\n".encode(), to=sender))
+    assert raw in made.split(b"\r\n")
+    assert made.isascii() is (sender == "sender@example.com")
+
+
 def test_template_can_not_break_the_structure() -> None:
     template = [
         "Content-Type: text/html",
@@ -241,3 +256,25 @@ def test_final_recipient(address: str, field: str) -> None:
 
 def test_diagnostic_is_one_ascii_line() -> None:
     assert diagnostic_of(failed(Reply(550, ["ä", "b"], "5.0.0"))) == "smtp; 550 5.0.0 ? b"
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    field=st.sampled_from([b"Subject: ", b"Message-Id: ", b"X: ", b""]),
+    junk=st.binary(max_size=200),
+    answer=st.text(max_size=100),
+    sender=st.sampled_from(["sender@example.com", "é@example.com"]),
+)
+def test_no_mail_and_no_reply_makes_a_broken_report(
+    field: bytes, junk: bytes, answer: str, sender: str
+) -> None:
+    why = failed(Reply(550, answer.encode(errors="replace").decode(), "5.0.0"))
+    original = field + junk.replace(b"--report", b"") + b"\r\n"
+    template = ["Subject: {subject} {reason}", "", "{subject} {extended_reason}"]
+    made = build(template, report({rcpt("joe@example.net"): why}, original, sender))
+    whole, text, about, blocks, headers = parts(made)
+    assert whole.get_all("To") == [whole["To"]] and whole.get_content_type() == "multipart/report"
+    assert (text.get_content_type(), headers.get_content_type()) == ("text/plain", "text/rfc822-headers")
+    assert list(about.keys()) == ["Reporting-MTA", "Arrival-Date"]
+    assert len(blocks) == 1
+    assert max(map(len, made.split(b"\r\n"))) <= 998

@@ -146,6 +146,16 @@ def test_what_lies_in_the_queue_is_delivered_at_start(site, mx) -> None:
     assert relay.outbound.engine.waiting == 1
 
 
+def test_flush_reaches_what_is_still_being_loaded(site, mx) -> None:
+    relay = site(mx).open()
+    relay.put("later@b.test", due_in=3600)
+    relay.spool.close()
+    relay.start()
+    relay.outbound.flush()
+    assert eventually(relay.empty)
+    assert mx.rcpts() == ["later@b.test"]
+
+
 def test_4xx_is_retried_until_it_works(site, mx) -> None:
     mx.reply("rcpt", "450 4.2.0 later", "450 4.2.0 later", "250 ok")
     relay = site(mx, Soon()).start()
@@ -418,7 +428,6 @@ def test_restart_delivers_what_was_left(site, mx) -> None:
     assert eventually(lambda: [name.attempts for name in relay.entries()] == [1])
     relay.stop()
     relay.start()
-    relay.outbound.flush()
     assert eventually(lambda: relay.outbound.engine.waiting == 1)
     relay.outbound.flush()
     assert eventually(relay.empty)

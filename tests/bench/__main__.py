@@ -1,0 +1,113 @@
+"""Measure this server against Haraka 3.1.6: `python -m tests.bench`. Prints figures, judges none of them."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench import memory, report, throughput
+from tests.bench.load import LoadFailed
+from tests.bench.memory import MemoryResult
+from tests.bench.rows import chosen, matches
+from tests.bench.servers import HARAKA, OURS
+from tests.bench.throughput import Plan, Result
+from tests.support import haraka_js
+from tests.support.needs import find_program
+from tests.support.server import StartupFailed
+
+FULL = Plan(rounds=3, seconds=1.5, warm_up=4000)
+QUICK = Plan(rounds=2, seconds=1.0, warm_up=4000)
+PROGRAMS = {"smtp-source": "postfix", "smtp-sink": "postfix"}
+HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the telling rows only, in under three minutes")
+    parser.add_argument(
+        "--only", metavar="PATTERN", help="rows with this in their name, for example 'relay 1k'"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every sample to a file")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs a row and server (3, quick: 2)")
+    parser.add_argument(
+        "--idle", type=int, action="append", metavar="N", help="idle connections (1000); may repeat"
+    )
+    parser.add_argument("--server", choices=[HARAKA, OURS], help="measure one of the two alone")
+    return parser.parse_args(argv)
+
+
+def lacking(programs: dict[str, str]) -> bool:
+    """Say on standard error what has to be installed first."""
+    absent = {name: package for name, package in programs.items() if find_program(name) is None}
+    for name, package in absent.items():
+        print(f"{name} is not here: apt-get install {package}", file=sys.stderr)
+    return bool(absent)
+
+
+def prepare(options: argparse.Namespace) -> bool:
+    """Install Haraka if it is wanted; False when something is missing."""
+    with_haraka = options.server != OURS
+    if lacking(PROGRAMS | (HARAKA_PROGRAMS if with_haraka else {})):
+        return False
+    if with_haraka:
+        try:
+            haraka_js.install()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"npm could not install Haraka {haraka_js.VERSION}: {error}", file=sys.stderr)
+            return False
+    memory.raise_file_limit()
+    return True
+
+
+def run_throughput(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
+    plan = QUICK if options.quick else FULL
+    plan = Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
+    rows = chosen(options.only, options.quick)
+    results: list[Result] = []
+    if rows:
+        print(report.HEADER, flush=True)
+    for kind in ("discard", "relay"):
+        wanted = [row for row in rows if row.kind == kind]
+        for result in throughput.measure(kind, wanted, names, work, plan) if wanted else ():
+            print(report.line(result), flush=True)
+            results.append(result)
+    return results
+
+
+def run_memory(options: argparse.Namespace, names: list[str], work: Path) -> list[MemoryResult]:
+    rounds = 1 if options.quick else options.rounds or FULL.rounds
+    wanted = [name for name in memory.row_names(options.idle or [1000]) if matches(name, options.only)]
+    results: list[MemoryResult] = []
+    if wanted:
+        print("\n" + report.MEMORY_HEADER, flush=True)
+    for name in wanted:
+        result = memory.measure(name, names, work, rounds)
+        print(report.memory_line(result), flush=True)
+        results.append(result)
+    return results
+
+
+def main(argv: Sequence[str]) -> int:
+    options = arguments(argv)
+    if not prepare(options):
+        return 2
+    names = [options.server] if options.server else [HARAKA, OURS]
+    work = haraka_js.WORK / "run"
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        loads = run_throughput(options, names, work)
+        sizes = run_memory(options, names, work)
+    except (StartupFailed, LoadFailed) as error:
+        print(f"a server failed: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        report.write_json(options.json, loads, sizes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The two servers, configured alike: one process, warnings logged, the same plugins, one fixed next hop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.support import haraka_js
+from tests.support.server import Server
+
+OURS, HARAKA = "ours", "Haraka"
+LARGEST_MESSAGE = 200 * 1024 * 1024
+SPOOL_AFTER = 1024 * 1024
+
+OUTBOUND = "[main]\nconcurrency_max=100\nlocal_mx_ok=true\nenable_tls=false\n"
+SMARTHOST = "\n[smarthost]\nhost=127.0.0.1:%d\ntls=off\n"
+COMMON = {
+    "smtp.ini": "listen=127.0.0.1:{port}\nnodes=0\n",
+    "me": "relay.test\n",
+    "log.ini": "[main]\nlevel=warn\n",
+}
+DISCARD = {"plugins": "rcpt_to.in_host_list\nqueue/discard\n", "host_list": "example.com\n"}
+RELAYING_PLUGIN = """\
+from mta.plugin import Plugin
+
+class Relaying(Plugin):
+    def hook_connect(self, connection):
+        connection.relaying = True
+"""
+
+
+def _large_messages(directory: Path) -> str:
+    """Return a connection.ini that takes 200 MB and moves a body of over 1 MB to a file beside the queue."""
+    (directory / "spool").mkdir(parents=True)
+    return (
+        f"[main]\nspool_dir={directory / 'spool'}\nspool_after={SPOOL_AFTER}\n\n"
+        "[haproxy]\nhosts[] =\n\n[headers]\nmax_lines=1000\nmax_received=100\n\n"
+        f"[max]\nbytes={LARGEST_MESSAGE}\nline_length=512\ndata_line_length=992\n\n"
+        "[message]\nhelo=Haraka is at your service.\nclose=closing connection. Have a jolly good day.\n\n"
+        "[uuid]\nbanner_chars=6\ndeny_chars=0\n"
+    )
+
+
+def ours(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
+    """Return this server; `next_hop` is the port that it relays to, None to discard."""
+    if next_hop is None:
+        return Server(directory, {**files, **DISCARD}, env={"YES_REALLY_DO_DISCARD": "1"})
+    relay = {"plugins": "relaying\n", "outbound.ini": OUTBOUND + SMARTHOST % next_hop}
+    return Server(directory, {**files, **relay}, {"relaying.py": RELAYING_PLUGIN})
+
+
+def haraka(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
+    """Return Haraka 3.1.6 doing the same."""
+    if next_hop is None:
+        return haraka_js.server(directory, {**files, **DISCARD}, env={"YES_REALLY_DO_DISCARD": "1"})
+    return haraka_js.relay(directory, next_hop, {**files, "outbound.ini": OUTBOUND})
+
+
+BUILDERS: dict[str, Callable[[Path, Mapping[str, str], int | None], Server]] = {HARAKA: haraka, OURS: ours}
+
+
+def build(name: str, directory: Path, next_hop: int | None, *, large: bool = False) -> Server:
+    """Return a server in a new directory, not yet started; `large` lets it take 200 MB with spool_after set."""
+    files = {**COMMON, "connection.ini": _large_messages(directory)} if large else COMMON
+    return BUILDERS[name](directory, files, next_hop)

@@ -1,0 +1,91 @@
+"""Messages a second and CPU a message, both servers under the same load by turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.load import LoadFailed, Sample, run
+from tests.bench.rows import Row
+from tests.bench.servers import build
+from tests.support.server import Server
+from tests.support.sink import PostfixSink
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How thoroughly to measure."""
+
+    rounds: int
+    seconds: float  # what one run should take
+    warm_up: int  # small messages before the first measurement
+
+
+@dataclass
+class Result:
+    """The samples of one row by server, and why a server has none."""
+
+    row: Row
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    server: Server
+    sink: PostfixSink | None
+
+    def run(self, row: Row, count: int) -> Sample:
+        return run(
+            self.server, self.sink, count=count, size=row.size, connections=row.connections, kept=row.kept
+        )
+
+    def warm_up(self, count: int) -> None:
+        run(self.server, self.sink, count=count, size=1024, connections=10, kept=True)
+
+
+def measure(kind: str, rows: Sequence[Row], names: Sequence[str], work: Path, plan: Plan) -> Iterator[Result]:
+    """Start the servers once for all rows of a kind and yield each row's result."""
+    with ExitStack() as stack:
+        contenders = [_start(name, kind, work, stack) for name in names]
+        for contender in contenders:
+            contender.warm_up(plan.warm_up)
+        for row in rows:
+            yield _measure_row(row, contenders, plan)
+
+
+def _start(name: str, kind: str, work: Path, stack: ExitStack) -> Contender:
+    directory = work / f"{kind}-{name}"
+    sink = stack.enter_context(PostfixSink(directory / "sink")) if kind == "relay" else None
+    server = build(name, directory, sink.port if sink else None)
+    return Contender(name, stack.enter_context(server), sink)
+
+
+def _measure_row(row: Row, contenders: Sequence[Contender], plan: Plan) -> Result:
+    result = Result(row)
+    counts: dict[str, int] = {}
+    for round_number in range(plan.rounds):
+        turn = contenders if round_number % 2 == 0 else list(reversed(contenders))
+        for contender in turn:
+            if contender.name in result.failures:
+                continue
+            try:
+                sample = _run_once(contender, row, counts, plan.seconds)
+            except LoadFailed as error:
+                result.failures[contender.name] = str(error)
+            else:
+                result.samples.setdefault(contender.name, []).append(sample)
+    return result
+
+
+def _run_once(contender: Contender, row: Row, counts: dict[str, int], seconds: float) -> Sample:
+    """Run for about so many seconds; the first time a short run finds out how many messages that takes."""
+    if contender.name not in counts:
+        probe = contender.run(row, row.probe_messages)
+        counts[contender.name] = max(row.probe_messages, int(probe.rate * seconds))
+        if probe.seconds >= seconds:
+            return probe
+    return contender.run(row, counts[contender.name])
