@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from mta.config.intervals import parse_intervals, show_intervals
 from mta.config.smarthost import parse_hosts
 
 T = TypeVar("T")
@@ -97,22 +98,6 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-_WAIT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>[smhd])(?:\*[1-9][0-9]{0,3})?")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _intervals(text: str) -> str:
-    """The text of a retry schedule, checked item by item."""
-    squeezed = "".join(text.split()).lower()
-    for item in squeezed.split(",") if squeezed not in ("", "none") else ():
-        wait = _WAIT.fullmatch(item)
-        if not wait:
-            raise ValueError(f"{item!r} is not a time such as 5m, or 5m*2 for twice")
-        if not 5 <= float(wait["number"]) * _UNITS[wait["unit"]] <= 365 * 86400:
-            raise ValueError(f"{item!r} is shorter than 5 s or longer than 365 d")
-    return text
-
-
 def _show_flag(value: bool) -> str:
     return "true" if value else "false"
 
@@ -122,7 +107,9 @@ SECRET = scalar("text", str, secret=True)
 FLAG = scalar("true, false", _flag, _show_flag)
 LEVEL = scalar(", ".join(LEVELS).lower(), _level, str.lower)
 SECONDS = scalar("a number of seconds, 0 for no limit", _seconds, lambda value: f"{value:g}")
-INTERVALS = scalar("none, or a list such as 1m, 5m*2, 1h with the units s, m, h, d", _intervals)
+INTERVALS = scalar(
+    "none, or a list such as 1m, 5m*2, 1h with the units s, m, h, d", parse_intervals, show_intervals
+)
 LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
 LINES: Kind[tuple[str, ...]] = Kind("text, one line of the greeting each", tuple, "".join, array=True)
 HOSTS: Kind[tuple[str, ...]] = Kind(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta.net.client_pool import ClientPool
-from mta.outbound.backoff import BackoffError, doubling, intervals
+from mta.outbound.backoff import schedule
 from mta.outbound.bouncer import Bouncer
 from mta.outbound.delivery import Deliverer
 from mta.outbound.engine import Engine
@@ -52,7 +52,7 @@ class Outbound:
         self._router = Router(resolver, runner, logger, settings, smarthosts(settings, config_dir))
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
-        self._settler = Settler(spool, runner, logger, bouncer.send_bounce, waits_of(settings, logger))
+        self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
         self.engine = Engine(spool, self._deliverer, self._settler, runner, logger, settings)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
 
@@ -86,15 +86,5 @@ class Outbound:
         self._router.settings = settings
         self._deliverer.settings = settings
         self._submitter.settings = settings
-        self._settler.waits = waits_of(settings, self._logger)
+        self._settler.waits = schedule(settings)
         self.engine.configure(settings)
-
-
-def waits_of(settings: OutboundSettings, logger: Logger) -> tuple[int, ...]:
-    """The retry schedule that the settings ask for; the default one when temp_fail_intervals makes no sense."""
-    try:
-        return intervals(settings.temp_fail_intervals, settings.max_temp_failures)
-    except BackoffError as error:
-        logger.error(str(error), origin="outbound")
-        logger.warn("Setting outbound temp_fail_intervals to old defaults", origin="outbound")
-        return doubling(settings.max_temp_failures)
