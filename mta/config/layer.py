@@ -101,11 +101,12 @@ class Layer:
         stamp, cached = _stamp(path), self._cache.get(key)
         if cached and cached.stamp == stamp:
             return cached.loaded
-        loaded = self._read(path, stamp, parser, cached.loaded if cached else None)
+        loaded = self._read(path, stamp, parser, cached)
         self._cache[key] = _Cached(stamp, loaded)
         return loaded
 
-    def _read(self, path: Path, stamp: Stamp | None, parser: Parser, before: Loaded | None) -> Loaded | None:
+    def _read(self, path: Path, stamp: Stamp | None, parser: Parser, cached: _Cached | None) -> Loaded | None:
+        before = cached.loaded if cached else None
         self._reporter.changed(str(path))
         if stamp is None:
             return None
@@ -121,7 +122,7 @@ class Layer:
             return before
         for problem in problems:
             self._reporter.report(problem)
-            if problem.fatal and before:
+            if problem.fatal and cached:
                 return before
         return Loaded(content)
 

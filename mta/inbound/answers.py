@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mta.plugin.verdict import (
     DENY,
@@ -16,9 +16,6 @@ from mta.plugin.verdict import (
 )
 from mta.smtp.dsn import DSN
 from mta.smtp.reply import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Refusal(NamedTuple):
@@ -67,9 +64,9 @@ _DENYSOFT: dict[str, Refusal] = {
 }
 
 # Where hanging up has a reply code of its own.
-_HANG_UP: dict[tuple[str, Code], int] = {
-    ("unrecognized_command", DENYDISCONNECT): 521,
-    ("unrecognized_command", DENYSOFTDISCONNECT): 421,
+_HANG_UP: dict[tuple[str, Code], tuple[int, str]] = {
+    ("unrecognized_command", DENYDISCONNECT): (521, "5.5.1"),
+    ("unrecognized_command", DENYSOFTDISCONNECT): (421, "4.5.1"),
 }
 
 _TABLE_OF: dict[Code, dict[str, Refusal]] = {
@@ -91,8 +88,8 @@ def refuse(hook: str, verdict: Verdict, who: object = "") -> Reply | None:
     refusal = table.get(hook)
     if refusal is None:
         return None
-    code = _HANG_UP.get((hook, verdict.code), refusal.code)
-    default = Refusal(code, refusal.enhanced, refusal.text.format(who=who))
+    code, enhanced = _HANG_UP.get((hook, verdict.code), refusal[:2])
+    default = Refusal(code, enhanced, refusal.text.format(who=who))
     return reply_with(verdict.message, default, close=verdict.code in _CLOSING)
 
 
@@ -124,8 +121,3 @@ def _split_enhanced(line: str, default: Refusal) -> tuple[str, str]:
     if match and match.group(1)[0] == str(default.code)[0]:
         return match.group(1), line[match.end() :]
     return default.enhanced, line
-
-
-def joined(lines: Sequence[str]) -> str:
-    """Reply lines as one text for the log."""
-    return " ".join(lines)
