@@ -1,0 +1,44 @@
+"""Before the client reads 250 the data, the names and the directory are synced: seen from the system calls."""
+
+import os
+import re
+import signal
+import smtplib
+from pathlib import Path
+
+import pytest
+
+from tests.support import needs, server
+from tests.support.sink import RecordingSink
+
+CALL = re.compile(r"\d+ (?:<\.\.\. )?(\w+)(?:\(| resumed)(.*)")
+TRACED = "openat,fdatasync,fsync,rename,renameat,sendto"
+
+
+def system_calls(trace: Path) -> list[tuple[str, str]]:
+    """The finished calls of a trace in order: name, and the rest of the line."""
+    lines = trace.read_text(errors="replace").splitlines()
+    return [match.groups() for line in lines if "<unfinished" not in line and (match := CALL.match(line))]
+
+
+@pytest.mark.parametrize("domains", [1, 3])
+def test_everything_is_synced_before_250(tmp_path: Path, sink: RecordingSink, domains: int) -> None:
+    needs.program("strace", "strace")
+    trace = tmp_path / "trace"
+    command = ("strace", "-f", "-qq", "-s", "64", "-e", f"trace={TRACED}", "-o", str(trace), *server.OURS)
+    relay = server.relay(tmp_path / "relay", sink.port, command=command)
+    relay.start()
+    try:
+        with smtplib.SMTP("127.0.0.1", relay.port, timeout=20) as smtp:
+            rcpts = [f"b@d{number}.test" for number in range(domains)]
+            smtp.sendmail("a@example.org", rcpts, "Subject: hi\r\n\r\nbody\r\n")
+    finally:
+        os.killpg(relay.pid, signal.SIGTERM)  # strace itself waits for the server to end
+        relay.stop()
+    calls = system_calls(trace)
+    said = next(at for at, (name, rest) in enumerate(calls) if name == "sendto" and "Message Queued" in rest)
+    before = [name for name, rest in calls[:said] if not rest.endswith("-1")]
+    renames = [at for at, name in enumerate(before) if name.startswith("rename")]
+    assert len(renames) == domains
+    assert before[: renames[0]].count("fdatasync") == domains
+    assert "fsync" in before[renames[-1] :], "the directory was not synced after the last rename"
