@@ -71,6 +71,7 @@ class Connection:
     """One client's session, from connect to disconnect: the first argument of most hooks."""
 
     __slots__ = (
+        "__weakref__",
         "_ask",
         "_notes",
         "_relaying",
@@ -158,8 +159,8 @@ class Connection:
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
-    def on_ask(self, ask: Callable[[int, str], str]) -> None:
-        """Tell the connection how a dialogue reaches the client; the session does this once."""
+    def on_ask(self, ask: Callable[[int, str], str] | None) -> None:
+        """Tell the connection how a dialogue reaches the client, None when it no longer can; the session does this."""
         self._ask = ask
 
     @property

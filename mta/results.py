@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Results:
     __slots__ = ("_owner", "_store")
 
     def __init__(self, owner: object | None = None) -> None:
-        self._owner = owner
+        # Weak: a circle would keep the message in memory until the next garbage collection, which is far away.
+        self._owner = None if owner is None else weakref.ref(owner)
         self._store: dict[str, Result] | None = None
 
     def add(self, plugin: Reporter | str, found: Mapping[str, Any]) -> None:
@@ -94,7 +96,8 @@ class Results:
         return self._store.setdefault(_name(plugin), {})
 
     def _log(self, plugin: Reporter, found: Mapping[str, Any]) -> None:
-        about = () if self._owner is None else (self._owner,)
+        owner = self._owner and self._owner()
+        about = () if owner is None else (owner,)
         if found.get("emit"):
             plugin.loginfo(self.collate(plugin), *about)
         for error in _items(found.get("err")):

@@ -19,6 +19,7 @@ class Transaction:
     """Envelope and message of one mail, and what plugins noted about it."""
 
     __slots__ = (
+        "__weakref__",
         "_results",
         "mail_from",
         "message_stream",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from mta import paths
+from mta import memory, paths
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
 from mta.inbound.listener import Listener
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
 
 ORIGIN = "server"
-
-# Collections are rare and look at little: sessions and messages form no cycles to speak of.
-GC_THRESHOLDS = (10_000, 20, 50)
 
 
 class StartError(Exception):
@@ -193,9 +189,7 @@ class Worker:
         self._listener = Listener(self._sockets, self.service)
         self._listener.start()
         self._started = True
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        memory.settle()
         for text in self._smtp.listen:
             self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
 

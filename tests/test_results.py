@@ -104,7 +104,7 @@ def test_has(key: str, search: Any, found: bool) -> None:
 
 
 def test_a_plugin_names_itself_and_logs_with_the_owner() -> None:
-    plugin, owner = Reporter(), object()
+    plugin, owner = Reporter(), Reporter()
     results = Results(owner)
     results.add(plugin, {"pass": "a"})
     assert plugin.logged == []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GO_AHEAD = Reply(354, "go ahead, make my day")
 MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
 NO_QUEUE = Reply(451, "no queue took the message", "4.3.5")
-DATA_READ_SIZE = 262_144
+DATA_READ_SIZE = 65_536
 
 
 def receive(session: Session) -> Reply:

@@ -199,6 +199,7 @@ class Session:
         self.run_hook("disconnect")
         self.wire.close()
         self._log_disconnect()
+        self.connection.on_ask(None)  # or the two would hold each other until the next garbage collection
 
     # -- the log ------------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 """Sessions over real sockets: what plugins decide, what limits do, what is logged."""
 
+import gc
 import smtplib
 import time
 
 import gevent
 import pytest
 
+from mta.connection import Connection
+from mta.inbound.session import Session
 from mta.logger import NOTICE
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import (
@@ -18,6 +21,7 @@ from mta.plugin.verdict import (
     OK,
 )
 from mta.smtp.reply import Reply
+from mta.transaction import Transaction
 from tests.support.service import Client, Denier, Inbound, Local
 
 
@@ -460,6 +464,36 @@ def test_early_talkers_and_pipelining_are_noticed() -> None:
         client.read()
         client.close()
         assert "pipe=Y" in line_of(inbound, "disconnect")
+
+
+def test_nothing_waits_for_the_garbage_collector() -> None:
+    class Note(Plugin):
+        name = "note"
+
+        def hook_data_post(self, connection):
+            connection.results.add(self, {"pass": "a"})
+            connection.transaction.results.add(self, {"pass": "b"})
+            connection.notes.set("a.b", connection.uuid)
+
+    def alive() -> int:
+        return sum(isinstance(each, Session | Connection | Transaction) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        with Inbound([Note(), Denier("rcpt", OK), Denier("queue", OK)]) as inbound:
+            client = inbound.client()
+            for _ in range(3):
+                client.envelope()
+                client.ask("Subject: x\r\n\r\nbody\r\n.")
+            assert sum(isinstance(each, Transaction) for each in gc.get_objects()) <= before + 1
+            client.close()
+            line_of(inbound, "disconnect")
+            gevent.sleep(0.01)
+        assert alive() == before
+    finally:
+        gc.enable()
 
 
 class TestStop:

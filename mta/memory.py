@@ -1,0 +1,38 @@
+"""How this process asks the system for memory, and when it gives it back."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+# <malloc.h> of the GNU C library.
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+
+KEPT_BYTES = 64 << 20
+LARGEST_IN_HEAP = 32 << 20  # the most that glibc accepts
+
+# Collections are rare and look at little: sessions and messages form no cycles to speak of.
+GC_THRESHOLDS = (10_000, 20, 50)
+
+
+def settle() -> None:
+    """Call once when everything is loaded. Harmless where the C library has no mallopt."""
+    _keep_freed_memory()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _keep_freed_memory() -> None:
+    """Keep up to 64 MB of freed memory instead of giving it back after every large message.
+
+    By default the heap shrinks and grows again with each one, and every page is faulted in anew: 1300 faults and up to
+    20 ms of system time for 5 MB, where receiving it takes 8 ms.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    mallopt(M_MMAP_THRESHOLD, LARGEST_IN_HEAP)
