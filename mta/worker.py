@@ -29,6 +29,7 @@ from mta.outbound.spool import Spool, SpoolError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
+from mta.plugin.verdict import REJECTIONS
 from mta.version import VERSION
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Worker:
         self.addresses: list[tuple[str, int]] = []
         self._log_fd = log_fd
         self._undo: list[Callable[[], object]] = []
+        self._server = Server(lambda *mail: self.outbound.send(*mail))
         self._stopping = Event()
         self._drain_seconds = 0.0
         self._started = False
@@ -106,6 +108,7 @@ class Worker:
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
         self.service = self._make_service()
+        self._run_init_hook()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
 
@@ -146,15 +149,20 @@ class Worker:
         return spool
 
     def _load_plugins(self) -> list[Plugin]:
-        server = Server(lambda *mail: self.outbound.send(*mail))
         return load_plugins(
             self.config.get("plugins", "list"),
             self.config,
             self.logger,
-            server,
+            self._server,
             [self.install_dir / "plugins"],
             self._smtp.ignore_bad_plugins,
         )
+
+    def _run_init_hook(self) -> None:
+        verdict = self.hooks.run("init_master", self._server)
+        if verdict.code in REJECTIONS:
+            why = f": {verdict.message}" if verdict.message else ""
+            raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         return Outbound(

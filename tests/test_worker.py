@@ -120,6 +120,24 @@ def test_a_start_that_fails_lets_go_of_everything(
     os.close(fd)
 
 
+PICKY = """
+from mta.plugin import DENY, OK, Plugin
+
+
+class Picky(Plugin):
+    def hook_init_master(self, server):
+        return DENY, "the moon is full"
+"""
+
+
+def test_a_plugin_can_refuse_the_start(worker: Worker, house: Path) -> None:
+    (house / "plugins").mkdir()
+    (house / "plugins" / "picky.py").write_text(PICKY)
+    (house / "config" / "plugins").write_text("relay\npicky\n")
+    with pytest.raises(StartError, match="plugin picky does not let the server start: the moon is full"):
+        worker.start()
+
+
 def test_two_servers_in_one_process(worker: Worker, house: Path, tmp_path_factory) -> None:
     other = tmp_path_factory.mktemp("other")
     (other / "config").mkdir()

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import _socket
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
 
 from mta.net.clock import Clock, default_clock
+from mta.net.tls_layer import TlsLayer
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
     from greenlet import greenlet
@@ -54,10 +55,9 @@ class Wire:
         "_clock",
         "_greedy",
         "_hub",
-        "_incoming",
+        "_layer",
         "_out",
         "_out_size",
-        "_outgoing",
         "_position",
         "_sock",
         "_waiter",
@@ -67,7 +67,6 @@ class Wire:
         "deadline",
         "lenient",
         "timeout",
-        "tls",
     )
 
     def __init__(
@@ -90,9 +89,7 @@ class Wire:
         self._greedy = 0
         self._out: list[bytes] = []
         self._out_size = 0
-        self.tls: ssl.SSLObject | None = None
-        self._incoming: ssl.MemoryBIO | None = None
-        self._outgoing: ssl.MemoryBIO | None = None
+        self._layer: TlsLayer | None = None
         self.timeout = timeout
         self.deadline = float("inf")
         self.lenient = lenient
@@ -184,8 +181,8 @@ class Wire:
     def _receive(self, size: int) -> bytes:
         if self._out:
             self.flush()
-        if self.tls is not None:
-            return self._receive_tls(size)
+        if self._layer is not None:
+            return self._receive_tls(self._layer, size)
         return self._receive_bare(size)
 
     def _receive_bare(self, size: int) -> bytes:
@@ -272,12 +269,11 @@ class Wire:
         data = out[0] if len(out) == 1 else b"".join(out)
         self._out = [last] if last else []
         self._out_size = len(last)
-        if self.tls is not None and self._outgoing is not None:
-            self.tls.write(data)
-            data = self._outgoing.read()
-        self._send_bare(data)
+        self._send_bare(data if self._layer is None else self._layer.encrypt(data))
 
     def _send_bare(self, data: bytes) -> None:
+        if not data:
+            return
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -323,41 +319,34 @@ class Wire:
         """
         self.flush()
         self._buffer, self._position = b"", 0
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=server_side, server_hostname=server_hostname)
-        self._incoming, self._outgoing = incoming, outgoing
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                self._pump(incoming, outgoing)
-            except ssl.SSLError:
-                self._send_bare(outgoing.read())  # the alert tells the peer what was wrong
-                raise
-        self._send_bare(outgoing.read())
-        self.tls = tls
+        layer = TlsLayer(context, server_side=server_side, server_hostname=server_hostname)
+        try:
+            while not layer.handshake():
+                self._send_bare(layer.outgoing())
+                layer.feed(self._received_bare())
+        finally:
+            self._send_bare(layer.outgoing())  # the last flight, or the alert that says what was wrong
+        self._layer = layer
 
-    def _pump(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
-        if outgoing.pending:
-            self._send_bare(outgoing.read())
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session: its cipher, version and peer certificate; None in clear."""
+        return self._layer.session if self._layer is not None else None
+
+    def _received_bare(self) -> bytes:
         data = self._receive_bare(READ_SIZE)
         if not data:
             raise EOFError("the peer closed the connection")
-        incoming.write(data)
+        return data
 
-    def _receive_tls(self, size: int) -> bytes:
-        assert self.tls is not None and self._incoming is not None and self._outgoing is not None
-        while True:
+    def _receive_tls(self, layer: TlsLayer, size: int) -> bytes:
+        while (data := layer.read(size)) is None:
+            self._send_bare(layer.outgoing())
             try:
-                return self.tls.read(size)
-            except ssl.SSLWantReadError:
-                try:
-                    self._pump(self._incoming, self._outgoing)
-                except EOFError:
-                    return b""
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                layer.feed(self._received_bare())
+            except EOFError:
                 return b""
+        return data
 
     # -- the rest -----------------------------------------------------------------------------------------------------
 
