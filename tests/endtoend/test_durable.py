@@ -11,7 +11,7 @@ import pytest
 from tests.support import needs, server
 from tests.support.sink import RecordingSink
 
-CALL = re.compile(r"\d+ (?:<\.\.\. )?(\w+)(?:\(| resumed)(.*)")
+CALL = re.compile(r"\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed)(.*)")
 TRACED = "openat,fdatasync,fsync,rename,renameat,sendto"
 
 
