@@ -6,29 +6,49 @@ import time
 from typing import TYPE_CHECKING
 
 from mta.counts import Counts
+from mta.message import filters, mime
+from mta.message.banner import Banner
+from mta.message.dots import stuff
 from mta.message.stream import MessageStream
 from mta.notes import Notes
 from mta.results import Results
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterator
+
+    from mta.message.body import Body
     from mta.message.header import Header
     from mta.smtp.address import Address
 
 
 class Transaction:
-    """Envelope and message of one mail, and what plugins noted about it."""
+    """Envelope and message of one mail, and what plugins noted about it.
+
+    params: the parameters of MAIL, keys in upper case; rcpt_params: those of RCPT, for recipients that had some.
+    hold_until: the queue keeps the mail until then, in seconds since 1970 (RFC 4865); None: it may leave at once.
+    parse_body: set it in hook data to have the MIME parts counted even if no plugin looks at them.
+    max_mime_parts: a message with more of them is refused once somebody looks at its body; too_many_parts: it has more.
+    """
 
     __slots__ = (
         "__weakref__",
+        "_body",
+        "_requests",
         "_results",
+        "hold_until",
         "mail_from",
+        "max_mime_parts",
         "message_stream",
         "notes",
         "params",
+        "parse_body",
         "rcpt_count",
+        "rcpt_params",
         "rcpt_to",
         "relaying",
         "start_time",
+        "too_many_parts",
         "uuid",
     )
 
@@ -38,10 +58,17 @@ class Transaction:
         self.rcpt_to: list[Address] = []
         self.rcpt_count = Counts()
         self.params: dict[str, str | None] = {}
+        self.rcpt_params: dict[Address, dict[str, str | None]] = {}
+        self.hold_until: float | None = None
         self.message_stream = message_stream
         self.notes = Notes(skip_plugins=[])
         self.relaying: bool | None = None
         self.start_time = time.time()
+        self.parse_body = False
+        self.max_mime_parts = mime.MAX_PARTS
+        self.too_many_parts = False
+        self._body: tuple[tuple[Header, int], Body] | None = None  # with what it was made of
+        self._requests: _Requests | None = None
         self._results: Results | None = None
 
     @property
@@ -61,6 +88,95 @@ class Transaction:
         """Bytes of the message so far, as it is stored (with dots stuffed)."""
         return self.message_stream.size
 
+    @property
+    def body(self) -> Body:
+        """The message as a tree of MIME parts, made when it is first asked for; before DATA it is empty.
+
+        Raises TooManyParts, which a plugin lets through: the client is told. Raises OSError for a message in a file.
+        """
+        stream = self.message_stream
+        made_of = stream.header, stream.body_size
+        if self._body is None or self._body[0] != made_of:
+            try:
+                tree = mime.parse(stream.header, stream.body_data(), self.max_mime_parts)
+            except mime.TooManyParts:
+                self.too_many_parts = True
+                raise
+            self._body = made_of, tree
+        return self._body[1]
+
+    @property
+    def mime_part_count(self) -> int:
+        """How many MIME parts the message has, multiparts included, itself not. Raises as body does."""
+        return sum(1 for _ in self.body.walk()) - 1
+
+    def attachments(self) -> Iterator[Body]:
+        """The attachments: content_type, filename, open() and chunks() of each. Raises as body does."""
+        return self.body.attachments()
+
+    @property
+    def discard_data(self) -> bool:
+        """Set it in hook data, and the body is read and accepted, but not kept; the header is."""
+        return not self.message_stream.keep
+
+    @discard_data.setter
+    def discard_data(self, discard: bool) -> None:
+        self.message_stream.keep = not discard
+
+    def add_data(self, data: bytes) -> None:
+        """Add whole lines to the end of the body, each with CRLF; dots as they are. Raises OSError, ValueError."""
+        if not data.endswith(b"\r\n") or not data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r"):
+            raise ValueError("not whole lines with CRLF")
+        self.message_stream.append(stuff(data))
+
+    # -- for when the message is there --------------------------------------------------------------------------------
+
+    def attachment_hooks(self, start: Callable[[Body], None]) -> None:
+        """In hook data: have a function called with each attachment, after DATA and before hook data_post."""
+        self._asked().watchers.append(start)
+
+    def add_body_filter(self, content_type: str | re.Pattern[str], change: filters.Change) -> None:
+        """Until data_post is over: let change(content_type, charset, octets) give the new contents of texts.
+
+        content_type: how the Content-Type begins, in any case, or a pattern to search in it. Attachments and what is signed
+        stay as they are. The contents come and go without their transfer encoding.
+        """
+        self._asked().filters.append(filters.BodyFilter(content_type, change))
+
+    def set_banner(self, text: str, html: str | None = None) -> None:
+        """Until data_post is over: put a text below each text/plain, and html, a fragment, below each text/html.
+
+        Without html the text is used there too. Attachments and what is signed stay as they are.
+        """
+        self._asked().banner = Banner.of(text, html)
+
+    @property
+    def wants_body(self) -> bool:
+        """True when somebody asked for something that needs the body."""
+        return self.parse_body or self._requests is not None
+
+    def look_into_body(self) -> None:
+        """Do what was asked for: parse, show attachments, change texts. Afterwards nothing is asked for any more.
+
+        Raises TooManyParts, OSError when the message is in a file, and what the functions of plugins raise.
+        """
+        body, requests = self.body, self._requests
+        self.parse_body, self._requests = False, None
+        if requests is None:
+            return
+        for watcher in requests.watchers:
+            for part in body.attachments():
+                watcher(part)
+        if filters.apply(self.message_stream, body, requests.filters, requests.banner):
+            self._body = None
+
+    def _asked(self) -> _Requests:
+        if self._requests is None:
+            self._requests = _Requests()
+        return self._requests
+
+    # -- the header ---------------------------------------------------------------------------------------------------
+
     def add_header(self, name: str, value: str) -> None:
         """Append a header field. Raises ValueError for a name that RFC 5322 2.2 forbids."""
         self.header.add(name, value)
@@ -72,3 +188,14 @@ class Transaction:
     def remove_header(self, name: str) -> None:
         """Remove every field of that name."""
         self.header.remove(name)
+
+
+class _Requests:
+    """What plugins want done with the body."""
+
+    __slots__ = ("banner", "filters", "watchers")
+
+    def __init__(self) -> None:
+        self.watchers: list[Callable[[Body], None]] = []
+        self.filters: list[filters.BodyFilter] = []
+        self.banner: Banner | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,11 @@ class BodyFile:
                 offset += len(chunk)
         finally:
             os.close(descriptor)
+
+    def mapped(self) -> mmap.mmap:
+        """What was written so far, as memory; it outlives remove(). Raises OSError, and ValueError for an empty file."""
+        self._file.flush()
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def remove(self) -> None:
         """Close the file and remove it; nothing happens the second time."""

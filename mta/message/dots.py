@@ -30,3 +30,16 @@ def unstuff(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield plain
     if held:
         yield held
+
+
+def with_line_ends(chunks: Iterable[bytes], line_end: bytes) -> Iterator[bytes]:
+    """The chunks with another line end in place of CRLF, wherever they happen to be cut."""
+    held = b""
+    for chunk in chunks:
+        data = held + chunk if held else chunk
+        held = b"\r" if data.endswith(b"\r") else b""
+        data = (data[:-1] if held else data).replace(b"\r\n", line_end)
+        if data:
+            yield data
+    if held:
+        yield held

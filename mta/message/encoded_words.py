@@ -7,14 +7,19 @@ import binascii
 import quopri
 import re
 
+from mta.message import charset
+
 # encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?="   (the language is RFC 2231 5)
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([BbQq])\?([^?\r\n]*)\?=")
 
-# One or more words with something other than ASCII in them, and the blanks between these.
-_FOREIGN_WORDS = re.compile(r"[^\s]*[^\x00-\x7f\s][^\s]*(?:[ \t]+[^\s]*[^\x00-\x7f\s][^\s]*)*")
+# One or more words with something other than ASCII in them, and the blanks between these. Each begins where a word begins,
+# and gives nothing back: the time is linear in any text.
+_FOREIGN_WORD = r"[^ \t\r\n\x80-\U0010ffff]*+[^\x00-\x7f][^ \t\r\n]*+"
+_FOREIGN_WORDS = re.compile(rf"(?<![^ \t\r\n]){_FOREIGN_WORD}(?:[ \t]++{_FOREIGN_WORD})*+")
 
 # RFC 2047 2: an encoded word has at most 75 characters; `=?utf-8?B?` and `?=` take 12, base64 makes 4 of 3 octets.
 _MAX_OCTETS = 45
+_LINE_ENDS = {10: " ", 13: " "}
 
 
 def encode(text: str) -> str:
@@ -35,6 +40,11 @@ def decode(text: str) -> str:
         waiting.append((match[1].lower(), _octets(match[2], match[3])))
         end = match.end()
     return "".join([*parts, _join(waiting), text[end:]])
+
+
+def one_line(text: str) -> str:
+    """The text with blanks for its line ends: decoded text may hold some, and a field value may not."""
+    return text.translate(_LINE_ENDS)
 
 
 def _encode_words(text: str) -> list[str]:
@@ -64,13 +74,6 @@ def _join(words: list[tuple[str, bytes]]) -> str:
     text, start = "", 0
     for i in range(1, len(words) + 1):
         if i == len(words) or words[i][0] != words[start][0]:
-            text += _characters(words[start][0], b"".join(octets for _, octets in words[start:i]))
+            text += charset.decode(b"".join(octets for _, octets in words[start:i]), words[start][0])[0]
             start = i
-    return text.translate({10: " ", 13: " "})
-
-
-def _characters(charset: str, octets: bytes) -> str:
-    try:
-        return octets.decode(charset, "replace")
-    except (LookupError, ValueError):  # an unknown charset, or a codec that is none
-        return octets.decode("utf-8", "replace")
+    return one_line(text)

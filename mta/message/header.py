@@ -6,10 +6,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mta.message import encoded_words
+from mta.message import addresses, encoded_words, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mta.message.addresses import Mailbox
 
 # field-name = 1*ftext;  ftext = %d33-57 / %d59-126   (RFC 5322 3.6.8); the blanks before the colon are 4.5.8
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
@@ -29,7 +31,6 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 13), *range(14, 32), *range(127, 160)], " ")
 
 _ONE_FIELD = re.compile(rb".*\n(?:[ \t].*\n)*")
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
 class Header:
@@ -58,25 +59,36 @@ class Header:
         return [_text(match[1].strip(b" \t\r\n")) for match in _pattern(name.lower()).finditer(self._raw)]
 
     def get_decoded(self, name: str) -> str:
-        """As get, with folds and encoded words (RFC 2047) resolved: what a mail reader would show."""
-        return "\n".join(encoded_words.decode(_FOLD.sub("", value)) for value in self.get_all(name))
+        """As get, with folds, encoded words (RFC 2047) and parameters (RFC 2231) resolved: what a mail reader would show."""
+        values = map(parameters.unfold, self.get_all(name))
+        return "\n".join(encoded_words.decode(parameters.decoded(value)) for value in values)
+
+    def get_addresses(self, name: str) -> list[Mailbox]:
+        """The mailboxes in all fields of this name, names decoded, groups dissolved; what is no address is left out."""
+        return [
+            mailbox for value in self.get_all(name) for mailbox in addresses.parse(parameters.unfold(value))
+        ]
 
     def has(self, name: str) -> bool:
         """True when there is a field of this name."""
-        return self.count(name) > 0
+        # Most often it is not there, and one search tells.
+        return _needles(name)[3] in self._searchable() and self.count(name) > 0
 
     __contains__ = has
 
     def count(self, name: str) -> int:
         """How many fields of this name there are."""
-        colon, blank, tab = _needles(name)
-        lower = self._lower
-        if not lower:
-            self._lower = lower = b"\n" + self._raw.lower()
+        colon, blank, tab, _ = _needles(name)
+        lower = self._searchable()
         # RFC 5322 4.5.8: old software may put blanks before the colon.
         if blank in lower or tab in lower:
             return sum(1 for _ in _pattern(name.lower()).finditer(self._raw))
         return lower.count(colon)
+
+    def _searchable(self) -> bytes:
+        if not self._lower:
+            self._lower = b"\n" + self._raw.lower()
+        return self._lower
 
     def add(self, name: str, value: str) -> None:
         """Put a field after all others. Line ends in the value become folds. Raises ValueError for a bad name."""
@@ -96,6 +108,14 @@ class Header:
         """Take out every field of this name, with its folded lines."""
         if self.has(name):
             self._raw = _pattern(name.lower()).sub(b"", self._raw)
+            self._lower = b""
+
+    def rename(self, name: str, new: str) -> None:
+        """Give every field of this name another one; place and value stay. Raises ValueError for a bad name."""
+        if not _FIELD_NAME.fullmatch(new):
+            raise ValueError(f"not a header field name: {new!r}")
+        if self.has(name):
+            self._raw = _pattern(name.lower()).sub(lambda match: _stuffed(new) + b":" + match[1], self._raw)
             self._lower = b""
 
     def lines(self) -> list[str]:
@@ -161,10 +181,10 @@ def _stuffed(name: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _needles(name: str) -> tuple[bytes, bytes, bytes]:
+def _needles(name: str) -> tuple[bytes, bytes, bytes, bytes]:
     """What a field of this name may begin with in a header in lower case."""
     start = b"\n" + _stuffed(name.lower())
-    return start + b":", start + b" ", start + b"\t"
+    return start + b":", start + b" ", start + b"\t", start
 
 
 @lru_cache(maxsize=256)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from mta.message.body_file import BodyFile
-from mta.message.dots import stuff, unstuff
+from mta.message.dots import stuff, unstuff, with_line_ends
 from mta.message.header import Header, split_header
+from mta.message.reader import as_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from _typeshed import WriteableBuffer
+    import io
+    import mmap
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
 # A message up to this size is handed out as one chunk; larger ones in about this size from memory.
 BLOCK = 64 * 1024
@@ -24,19 +25,31 @@ MAX_PIECES = 256
 SMALL = 4096
 
 
+class Form(TypedDict, total=False):
+    """How a message is read: what is not given is as it stands here."""
+
+    header: bool  # True: with the header and the empty line at its end
+    line_end: bytes  # b"\\r\\n"
+    stuffed: bool  # False: a dot at the beginning of a line is one dot, as in the message that was written
+    final_dot: bool  # False; True: the line with the dot that ends DATA, which needs stuffed=True
+
+
 class MessageStream:
     """One message: header, and a body that is appended as it arrives.
 
     spool_after: -1 keeps any body in memory, N moves a body of more than N bytes to the file spool_dir/name.eml. Bytes are
     in SMTP form throughout (CRLF, dots stuffed, no final dot) unless a method says otherwise.
+
+    keep: False lets go of whatever is appended; the header stays.
     """
 
-    __slots__ = ("_file", "_limit", "_path", "_pieces", "_sealed", "body_size", "header", "separator")
+    __slots__ = ("_file", "_limit", "_path", "_pieces", "_sealed", "body_size", "header", "keep", "separator")
 
     def __init__(self, spool_dir: str = "/tmp", spool_after: int = -1, name: str = "") -> None:
         self.header = Header()
         self.separator = False  # an empty line ends the header even if there is no body
         self.body_size = 0
+        self.keep = True
         self._limit = spool_after if spool_after >= 0 else 1 << 62
         self._path = (spool_dir, name)
         self._pieces: list[bytes] = []
@@ -57,6 +70,8 @@ class MessageStream:
 
     def append(self, chunk: bytes) -> None:
         """Add bytes to the body. Raises OSError when the body goes to a file and that fails: give the message up then."""
+        if not self.keep:
+            return
         self.body_size += len(chunk)
         if self._file is not None:
             self._file.write(chunk)
@@ -92,19 +107,68 @@ class MessageStream:
         """The body alone, as chunks() gives it."""
         return _grouped(tuple(self._pieces)) if self._file is None else self._file.chunks()
 
-    def lines(self) -> Iterator[bytes]:
-        """The lines of the whole message with their CRLF, dots unstuffed."""
-        rest = b""
-        for chunk in unstuff(self.chunks()):
-            *lines, rest = (rest + chunk).split(b"\n")
+    def body_data(self) -> bytes | mmap.mmap:
+        """The body alone in one piece: the one in memory is joined for good, the one in a file is mapped. Raises OSError."""
+        if self._file is not None and self.body_size:
+            return self._file.mapped()
+        self._pieces = [b"".join(self._pieces)]
+        self._sealed = 1
+        return self._pieces[0]
+
+    def rewrite(self, chunks: Iterable[bytes]) -> None:
+        """Put another body in place of this one; the chunks may be cut from body_data(). Raises OSError, as append does."""
+        old = self._file
+        directory, name = self._path
+        self._path = directory, name and f"{name}.new".removesuffix(".new.new")  # the old file is still there
+        self._file, self._pieces, self._sealed, self.body_size = None, [], 0, 0
+        try:
+            for chunk in chunks:
+                self.append(chunk)
+        finally:
+            if old is not None:
+                old.remove()
+
+    def read(self, **form: Unpack[Form]) -> Iterator[bytes]:
+        """The message in chunks, in the form that the reader needs; see Form. May run many times, also side by side."""
+        chunks = self.chunks() if form.get("header", True) else self.body_chunks()
+        if not form.get("stuffed", False):
+            chunks = unstuff(chunks)
+        line_end = form.get("line_end", b"\r\n")
+        if line_end != b"\r\n":
+            chunks = with_line_ends(chunks, line_end)
+        yield from chunks
+        if form.get("final_dot", False):
+            yield b"." + line_end
+
+    def lines(self, **form: Unpack[Form]) -> Iterator[bytes]:
+        """The lines of the message with their line ends; see Form."""
+        rest: list[bytes] = []
+        for chunk in self.read(**form):
+            if b"\n" not in chunk:
+                rest.append(chunk)
+                continue
+            *lines, last = b"".join((*rest, chunk)).split(b"\n")
+            rest = [last]
             for line in lines:
                 yield line + b"\n"
-        if rest:
-            yield rest
+        if any(rest):
+            yield b"".join(rest)
 
-    def open(self) -> io.BufferedReader:
-        """A binary file to read the message from, dots unstuffed. Close it, or let it go."""
-        return io.BufferedReader(_ChunkReader(unstuff(self.chunks())), BLOCK)
+    def open(self, **form: Unpack[Form]) -> io.BufferedReader:
+        """A binary file to read the message from; see Form. Close it, or let it go."""
+        return as_file(filter(None, self.read(**form)))
+
+    def get_data(self, **form: Unpack[Form]) -> bytes:
+        """The message in one piece; see Form."""
+        return b"".join(self.read(**form))
+
+    def pipe(self, target: BinaryIO, **form: Unpack[Form]) -> int:
+        """Write the message to a binary file, such as socket.makefile("wb") gives; see Form. Returns how many bytes."""
+        size = 0
+        for chunk in self.read(**form):
+            target.write(chunk)
+            size += len(chunk)
+        return size
 
     def discard(self) -> None:
         """Remove the file of the body, if there is one; a body in memory stays. May be called again."""
@@ -130,26 +194,6 @@ class MessageStream:
         for piece in self._pieces:
             self._file.write(piece)
         self._pieces = []
-
-
-class _ChunkReader(io.RawIOBase):
-    """Chunks behind the interface of a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        target = memoryview(buffer)
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-        count = min(len(target), len(self._rest))
-        target[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 def _grouped(pieces: tuple[bytes, ...]) -> Iterator[bytes]:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mta.message.header import Header
+
+AUTHENTICATION_RESULTS = "Authentication-Results"
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -43,6 +51,17 @@ def protocol(esmtp: bool, tls: bool, authenticated: bool) -> str:
 def remote_info(host: str | None, ip: str) -> str:
     """The client in a Received field: `name [ip]`, or `[ip]` when no name is known."""
     return f"{host} [{ip}]" if host else f"[{ip}]"
+
+
+def authentication_results(me: str, results: Sequence[str]) -> str:
+    """The value of an Authentication-Results field of this server (RFC 8601), folded; "" when there is nothing to say."""
+    return ";\r\n\t".join((me, *results)) if results else ""
+
+
+def take_over_results(header: Header) -> None:
+    """Call the results that a message came with original ones: nobody shall take what others wrote for ours (RFC 8601 5)."""
+    if header.has(AUTHENTICATION_RESULTS):
+        header.rename(AUTHENTICATION_RESULTS, f"Original-{AUTHENTICATION_RESULTS}")
 
 
 def message_id(uuid: str, me: str) -> str:

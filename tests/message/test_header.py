@@ -229,3 +229,24 @@ def test_split_early_is_split_late(data: bytes) -> None:
 def test_split_takes_linear_time(line: bytes) -> None:
     data = b"A: 1\r\n" + line * (4_000_000 // len(line))
     split_header(data, False)  # quadratic time would run into the timeout
+
+
+def test_decoded_values_have_their_parameters_decoded() -> None:
+    header = Header(
+        b"Content-Disposition: attachment;\r\n filename*0*=utf-8''%E2%82;\r\n filename*1*=%AC.txt\r\n"
+    )
+    assert header.get_decoded("Content-Disposition") == 'attachment; filename="€.txt"'
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ü"])
+def test_a_field_cannot_get_a_name_that_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match="not a header field name"):
+        Header(b"A: 1\r\n").rename("A", name)
+
+
+def test_renamed_fields_keep_value_and_place() -> None:
+    header = Header(b"X: 1\r\n..y: 2\r\na: 3\r\n 4\r\n")
+    header.rename("A", ".b")
+    header.rename(".Y", "y")
+    header.rename("none", "z")
+    assert header.to_bytes() == b"X: 1\r\ny: 2\r\n..b: 3\r\n 4\r\n"

@@ -1,5 +1,6 @@
 """The message stream: the same bytes come out of memory and of a file, as often as they are asked for."""
 
+import io
 import itertools
 import os
 import stat
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mta.message.header import Header
-from mta.message.stream import MessageStream
+from mta.message.stream import Form, MessageStream
 
 HEADER = b"From: a@b\r\n"
 
@@ -219,3 +220,58 @@ def test_any_sizes(tmp_path: Path, sizes: list[int], spool_after: int) -> None:
         assert b"".join(stream.chunks()) == HEADER + b"\r\n" + b"".join(body)
     finally:
         stream.discard()
+
+
+STUFFED = b"From: a@b\r\n\r\n..dot\r\nline\r\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({}, b"From: a@b\r\n\r\n.dot\r\nline\r\n"),
+        ({"stuffed": True}, STUFFED),
+        ({"stuffed": True, "final_dot": True}, STUFFED + b".\r\n"),
+        ({"header": False}, b".dot\r\nline\r\n"),
+        ({"line_end": b"\n"}, b"From: a@b\n\n.dot\nline\n"),
+        ({"line_end": b"\n", "stuffed": True, "final_dot": True}, b"From: a@b\n\n..dot\nline\n.\n"),
+    ],
+)
+def test_forms_in_which_a_message_is_read(
+    form: Form, expected: bytes, spool_after: int, tmp_path: Path
+) -> None:
+    stream = stream_of([b".", b".dot\r", b"\nli", b"ne\r\n"], tmp_path, spool_after)
+    assert stream.get_data(**form) == b"".join(stream.read(**form)) == expected
+    assert stream.open(**form).read() == expected
+    assert list(stream.lines(**form)) == expected.splitlines(keepends=True)
+    target = io.BytesIO()
+    assert stream.pipe(target, **form) == len(expected)
+    assert target.getvalue() == expected
+
+
+def test_lines_of_a_message_that_is_one_long_line() -> None:
+    stream = stream_of([b"x" * 100_000] * 200 + [b"\r\nend\r\n"])
+    assert [len(line) for line in stream.lines(header=False)] == [20_000_002, 5]
+
+
+def test_a_body_can_be_replaced_by_pieces_of_itself(spool_after: int, tmp_path: Path) -> None:
+    stream = stream_of([b"one\r\n", b"two\r\n"], tmp_path, spool_after)
+    data = stream.body_data()
+    stream.rewrite(piece for piece in (data[5:], b"", data[:5], b"three\r\n"))
+    assert b"".join(stream.body_chunks()) == b"two\r\none\r\nthree\r\n"
+    assert stream.body_size == 17
+    assert stream.in_memory is (spool_after < 0)
+    assert data[:3] == b"one"
+    stream.discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_body_data_is_empty_when_the_body_is(spool_after: int, tmp_path: Path) -> None:
+    assert stream_of([], tmp_path, spool_after).body_data() == b""
+
+
+def test_what_shall_not_be_kept_is_not(tmp_path: Path) -> None:
+    stream = stream_of([], tmp_path, 0)
+    stream.keep = False
+    stream.append(b"gone\r\n")
+    assert (stream.get_data(), stream.body_size) == (HEADER + b"\r\n", 0)
+    assert not list(tmp_path.iterdir())

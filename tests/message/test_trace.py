@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from mta.message import trace
 from mta.message.header import Header
 from mta.message.trace import date_to_str, message_id, protocol, received_field, remote_info
 
@@ -97,3 +98,20 @@ def test_date_is_that_of_haraka(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         time.tzset()
         trace._date.cache_clear()
+
+
+def test_authentication_results() -> None:
+    assert trace.authentication_results("mx.example", []) == ""
+    value = trace.authentication_results("mx.example", ["spf=pass smtp.mailfrom=a@b", "auth=pass (plain)"])
+    assert value == "mx.example;\r\n\tspf=pass smtp.mailfrom=a@b;\r\n\tauth=pass (plain)"
+
+
+def test_results_of_others_are_renamed_where_they_stand() -> None:
+    header = Header(
+        b"A: 1\r\nauthentication-results : mx.example;\r\n\tspf=pass\r\nB: 2\r\nAuthentication-Results: x\r\n"
+    )
+    trace.take_over_results(header)
+    assert header.to_bytes() == (
+        b"A: 1\r\nOriginal-Authentication-Results: mx.example;\r\n\tspf=pass\r\nB: 2\r\nOriginal-Authentication-Results: x\r\n"
+    )
+    assert header.count("Original-Authentication-Results") == 2 and not header.has("Authentication-Results")

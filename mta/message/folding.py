@@ -1,0 +1,56 @@
+"""Long lines: no line of a message may have more than 1000 octets with its CRLF (RFC 5321 4.5.3.1.6)."""
+
+from __future__ import annotations
+
+MIN_LIMIT = 64
+CONTINUES = b"\r\n "
+
+
+class LineFolder:
+    """Takes a message in pieces, cut anywhere but between CR and LF, and folds each line that is longer than the limit.
+
+    limit: octets in a line with its CRLF, 64 at least. A line that is too long goes on, behind a blank, on the next one.
+    folded: it has happened.
+    """
+
+    __slots__ = ("_limit", "_unfinished", "folded")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(limit, MIN_LIMIT)
+        self._unfinished = 0  # octets of a line that was cut at the end of the last piece
+        self.folded = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece, with its long lines folded. One search per limit octets, and none per line."""
+        limit, rfind = self._limit, data.rfind
+        last = len(data) - limit + 1  # a line that begins behind it is not known to be too long
+        start = -self._unfinished
+        while start <= last:
+            newline = rfind(b"\n", start if start > 0 else 0, start + limit)
+            if newline < 0:
+                return self._fold(data, start)
+            start = newline + 1
+        self._finish(data, start, max(start, 0))
+        return data
+
+    def _fold(self, data: bytes, start: int) -> bytes:
+        """The same from the first line on that is too long; it begins at start, which is negative in an earlier piece."""
+        limit, last = self._limit, len(data) - self._limit + 1
+        after = max(start, 0)  # the line may end from here on
+        parts: list[bytes] = []
+        done = 0
+        while start <= last:
+            newline = data.rfind(b"\n", after, start + limit)
+            if newline >= 0:
+                start = after = newline + 1
+            else:
+                after = start + limit - 2
+                parts += (data[done:after], CONTINUES)
+                done, start = after, after - 1
+        self._finish(data, start, after)
+        self.folded = True
+        return b"".join((*parts, data[done:]))
+
+    def _finish(self, data: bytes, start: int, after: int) -> None:
+        newline = data.rfind(b"\n", after)
+        self._unfinished = len(data) - (newline + 1 if newline >= 0 else start)
