@@ -30,13 +30,14 @@ class Waiter(Protocol):
 class Clock:
     """Ends the waits of all its members; `now` is the monotonic time in seconds, up to one tick old."""
 
-    __slots__ = ("_members", "_timer", "now")
+    __slots__ = ("_loop", "_members", "_timer", "now")
 
     def __init__(self) -> None:
         self.now = time.monotonic()
         self._members: set[Waiter] = set()
         # ref=False: a clock alone must not keep a process alive.
-        self._timer = get_hub().loop.timer(TICK, TICK, ref=False)
+        self._loop = get_hub().loop
+        self._timer = self._loop.timer(TICK, TICK, ref=False)
 
     def add(self, member: Waiter) -> None:
         """Watch this member's deadline from now on."""
@@ -53,8 +54,14 @@ class Clock:
 
     def _tick(self) -> None:
         self.now = now = time.monotonic()
+        # One callback each: the loop serves others in between, when thousands have fallen silent together.
         for member in [member for member in self._members if member.deadline < now]:
-            member.expire()
+            self._loop.run_callback(_expire, member, now)
+
+
+def _expire(member: Waiter, now: float) -> None:
+    if member.deadline < now:
+        member.expire()
 
 
 _clocks: WeakKeyDictionary[Hub, Clock] = WeakKeyDictionary()

@@ -14,6 +14,7 @@ from mta.net.ip import parse_ip
 
 BACKLOG = 1024
 ANY = "::0"
+NO_SOCKET = "a file that is not a socket is in the way"
 
 _UNIX = re.compile(r"(?P<path>.*?)(?::(?P<mode>[0-7]{3}))?\Z", re.DOTALL)
 _BRACKETS = re.compile(r"\[(?P<host>[^\[\]]*)\](?::(?P<port>[0-9]{1,5}))?\Z")
@@ -58,20 +59,37 @@ class Endpoint:
         except OSError as error:
             raise EndpointError(f"cannot listen on {self}: {_reason(error, self)}") from error
 
+    def probe(self) -> None:
+        """See that bind() would succeed, without listening and without a change to the file system. Raises EndpointError."""
+        try:
+            _probe_unix(self.path) if self.path else self._bind_tcp(listen=False).close()
+        except OSError as error:
+            raise EndpointError(f"cannot listen on {self}: {_reason(error, self)}") from error
+
+    def overlaps(self, other: Endpoint) -> bool:
+        """True when the two cannot be listened on at the same time."""
+        if self.path or other.path:
+            return self.path == other.path
+        if self.port != other.port or not self.port:
+            return False
+        hosts = {_canonical(self.host), _canonical(other.host)}
+        same_family = len({":" in host for host in hosts}) == 1
+        return len(hosts) == 1 or "::" in hosts or ("0.0.0.0" in hosts and same_family)
+
     def __str__(self) -> str:
         if self.path:
             return self.path if self.mode is None else f"{self.path}:{self.mode:o}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def _bind_tcp(self) -> _socket.socket:
+    def _bind_tcp(self, *, listen: bool = True) -> _socket.socket:
         family, address = _resolve(self.host, self.port)
         every = family == _socket.AF_INET6 and address[0] in ("::", ANY)
         try:
-            return _listen_tcp(family, address, dual_stack=every)
+            return _open_tcp(family, address, dual_stack=every, listen=listen)
         except OSError as error:
             if not every or error.errno not in _NO_IPV6:
                 raise
-            return _listen_tcp(_socket.AF_INET, ("0.0.0.0", self.port), dual_stack=False)
+            return _open_tcp(_socket.AF_INET, ("0.0.0.0", self.port), dual_stack=False, listen=listen)
 
     def _bind_unix(self) -> _socket.socket:
         _remove_stale(self.path)
@@ -137,7 +155,7 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[str, int]]:
     return int(family), (str(place[0]), port)
 
 
-def _listen_tcp(family: int, address: tuple[str, int], *, dual_stack: bool) -> _socket.socket:
+def _open_tcp(family: int, address: tuple[str, int], *, dual_stack: bool, listen: bool) -> _socket.socket:
     listener = _socket.socket(family, _socket.SOCK_STREAM)
     try:
         listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
@@ -146,7 +164,8 @@ def _listen_tcp(family: int, address: tuple[str, int], *, dual_stack: bool) -> _
         # Accepted sockets inherit it: one system call for each client saved.
         listener.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         listener.bind(address)
-        return _listening(listener)
+        # Binding alone fails already when somebody else listens there.
+        return _listening(listener) if listen else listener
     except OSError:
         listener.close()
         raise
@@ -162,12 +181,29 @@ def _remove_stale(path: str) -> None:
     """Remove the socket file of a server that is gone. Raises OSError when somebody listens or it is no socket."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(errno.EEXIST, "a file that is not a socket is in the way")
+            raise OSError(errno.EEXIST, NO_SOCKET)
     except FileNotFoundError:
         return
     if _somebody_listens(path):
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     os.unlink(path)
+
+
+def _probe_unix(path: str) -> None:
+    """Raise the OSError that binding a unix socket would end with."""
+    if os.path.lexists(path):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, NO_SOCKET)
+        if _somebody_listens(path):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    parent = os.path.dirname(path) or "."
+    os.stat(parent)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _canonical(host: str) -> str:
+    return str(parse_ip(host) or host.lower())
 
 
 def _somebody_listens(path: str) -> bool:

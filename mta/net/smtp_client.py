@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 # RFC 6531 3.7.4.2
+_NEEDS_REQUIRETLS = Reply(550, "REQUIRETLS support required", "5.7.30")  # RFC 8689 4.2.1
 _NEEDS_SMTPUTF8 = Reply(550, "the next hop does not take internationalised mail (SMTPUTF8)", "5.6.7")
 
 
@@ -152,22 +153,27 @@ class SmtpClient:
         *,
         eight_bit: bool = False,
         smtputf8: bool = False,
+        require_tls: bool = False,
     ) -> dict[Address, Reply]:
         """Send one message, return the final reply for each recipient, in the order of rcpts.
 
-        eight_bit: the message has octets above 127; smtputf8: its header needs SMTPUTF8 (RFC 6531). Replies are 2xx, 4xx
-        or 5xx. Afterwards the connection is usable again, whatever the replies were, unless `usable` says no.
+        eight_bit: the message has octets above 127; smtputf8: its header needs SMTPUTF8 (RFC 6531); require_tls: the peer
+        must promise to send it on by TLS only (RFC 8689). Replies are 2xx, 4xx or 5xx. Afterwards the connection is usable again, whatever the replies were, unless `usable` says no.
         Raises ConnectionLost and MalformedReply (their `replies` are final), MessageUnreadable; the connection is closed
         then. Raises ValueError, before anything is sent, if an address would not be one command line.
         """
         if not self.usable or self._dialogue.wire.pending:
             self.close()
             raise ConnectionLost("the connection is not usable any more, phase mail", "mail")
+        if require_tls and not (self.secured and "REQUIRETLS" in self.extensions):
+            return dict.fromkeys(rcpts, _NEEDS_REQUIRETLS)
         refused = self._refused_for_utf8(mail_from, rcpts, smtputf8)
         lines = {rcpt: f"RCPT TO:{rcpt}" for rcpt in rcpts if rcpt not in refused}
         if not lines:
             return refused
         mail = self._mail_command(mail_from, lines, message.size, eight_bit, smtputf8)
+        if require_tls:
+            mail += " REQUIRETLS"
         encode((mail, *lines.values()))  # all of them are sound, or none is said
         replies = self._transact(mail, lines, message, refused)
         return {rcpt: replies[rcpt] for rcpt in rcpts}

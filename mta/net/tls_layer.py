@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import ssl
+from typing import Protocol
+
+
+class Layer(Protocol):
+    """What the wire needs of a TLS session, whichever side of it this is."""
+
+    def handshake(self) -> bool:
+        """Go on with the handshake; False when the peer must send more first. Raises ssl.SSLError."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take what the peer sent."""
+        ...
+
+    def outgoing(self) -> bytes:
+        """What must be sent to the peer now, b"" when nothing must."""
+        ...
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Plaintext to what goes over the wire. Raises ssl.SSLError."""
+        ...
+
+    def read(self, size: int) -> bytes | None:
+        """At most `size` bytes of plaintext, b"" at the end, None when the peer must send more first."""
+        ...
+
+    def goodbye(self) -> bytes:
+        """The end of the session as the peer shall read it (RFC 8446 6.1), b"" when there is none to tell."""
+        ...
 
 
 class TlsLayer:
-    """One TLS session. `session` tells cipher, version and certificates once the handshake is done."""
+    """One TLS session of the standard library. `session` tells cipher, version and certificates once the handshake is done."""
 
     __slots__ = ("_incoming", "_outgoing", "session")
 
@@ -50,3 +79,11 @@ class TlsLayer:
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
+
+    def goodbye(self) -> bytes:
+        """The end of the session as the peer shall read it (RFC 8446 6.1), b"" when there is none to tell."""
+        try:
+            self.session.unwrap()
+        except ssl.SSLError:
+            pass  # the peer has not said the same yet, and need not
+        return self._outgoing.read()

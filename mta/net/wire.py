@@ -12,10 +12,10 @@ import _socket
 import socket
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub, getcurrent
+from gevent import get_hub, getcurrent, sleep
 
 from mta.net.clock import Clock, default_clock
-from mta.net.tls_layer import TlsLayer
+from mta.net.tls_layer import Layer, TlsLayer
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +27,9 @@ READ, WRITE = 1, 2
 READ_SIZE = 65536  # larger buffers make malloc map and unmap memory for every read
 WRITE_HIGH = 65536  # bytes that may wait for a flush
 GREEDY_READS = 16  # full reads in a row before other connections get their turn
+NEVER = float("inf")
+A_TURN = 1e-6  # seconds; sleep(0) comes back up to 50 times before the loop looks at other sockets
+SLACK = 1.0  # seconds; the clock's time may be a tick old
 SMALL = 4096  # what may always join the write that is waiting, such as a final dot
 
 
@@ -45,8 +48,11 @@ class BareNewline(ValueError):
 class Wire:
     """A connected socket; every method blocks the calling greenlet only.
 
-    timeout: seconds that one wait for the peer may last, exact to about a second; change it at any time.
+    timeout: seconds for one line, one chunk or one handshake to arrive whole, however the bytes drip in, and for the peer
+    to take 64 KB; exact to about a second; change it at any time.
+    until: the clock's time at which every wait ends, whatever the timeout says; WireTimeout, too.
     lenient: a bare line feed ends a line.
+    stuck: the peer does not take what we send, at the moment or any more.
     """
 
     __slots__ = (
@@ -66,7 +72,9 @@ class Wire:
         "closed",
         "deadline",
         "lenient",
+        "stuck",
         "timeout",
+        "until",
     )
 
     def __init__(
@@ -87,11 +95,13 @@ class Wire:
         self._buffer = b""
         self._position = 0
         self._greedy = 0
+        self.stuck = False
         self._out: list[bytes] = []
         self._out_size = 0
-        self._layer: TlsLayer | None = None
+        self._layer: Layer | None = None
         self.timeout = timeout
-        self.deadline = float("inf")
+        self.deadline = NEVER
+        self.until = NEVER
         self.lenient = lenient
         self.closed = False
         self._clock.add(self)
@@ -105,6 +115,7 @@ class Wire:
         """
         if self.lenient:
             return self._read_lenient_line(limit)
+        deadline = 0.0
         while True:
             buffer, start = self._buffer, self._position
             end = buffer.find(b"\r\n", start)
@@ -122,9 +133,11 @@ class Wire:
                 # Nothing but bare line feeds so far: say so now, the peer may never send another byte.
                 self._position = len(buffer)
                 raise BareNewline
-            self._more()
+            deadline = deadline or self._before_waiting()
+            self._more(deadline)
 
     def _read_lenient_line(self, limit: int) -> bytes:
+        deadline = 0.0
         while True:
             start = self._position
             end = self._buffer.find(b"\n", start)
@@ -135,10 +148,27 @@ class Wire:
                 return self._buffer[start:end].removesuffix(b"\r")
             if len(self._buffer) - start > limit:
                 raise LineTooLong
-            self._more()
+            deadline = deadline or self._before_waiting()
+            self._more(deadline)
 
-    def _more(self) -> None:
-        data = self._receive(READ_SIZE)
+    def _before_waiting(self) -> float:
+        """Send what waits to be sent, and tell when the peer's time for what is to be read now is over."""
+        if self._out:
+            self.flush()
+        deadline = self._clock.now + self.timeout + SLACK
+        return deadline if deadline < self.until else self._last_deadline()
+
+    def _last_deadline(self) -> float:
+        if self._clock.now >= self.until:
+            raise WireTimeout("timeout")  # a peer that never makes us wait would escape the clock
+        return self.until
+
+    def _more(self, deadline: float) -> None:
+        layer = self._layer
+        if layer is None:
+            data = self._receive_bare(READ_SIZE, deadline)
+        else:
+            data = self._receive_tls(layer, READ_SIZE, deadline)
         if not data:
             raise EOFError("the peer closed the connection")
         start = self._position
@@ -154,7 +184,16 @@ class Wire:
             data = self._buffer[self._position :]
             self._buffer, self._position = b"", 0
             return data
-        return self._receive(size)
+        return self._receive(size, self._before_waiting())
+
+    def read_some(self, size: int) -> bytes:
+        """As read_chunk, but never more than `size` bytes: what has arrived behind them stays where it is."""
+        start = self._position
+        if start < len(self._buffer):
+            data = self._buffer[start : start + size]
+            self._position = start + len(data)
+            return data
+        return self._receive(size, self._before_waiting())
 
     def unread(self, data: bytes) -> None:
         """Put bytes back in front of what will be read next."""
@@ -163,48 +202,66 @@ class Wire:
 
     def peek(self) -> bool:
         """True when the peer has sent something, or closed, already; never blocks, reads nothing."""
-        if self._position < len(self._buffer):
-            return True
+        return self.pending or self._glance() is not None
+
+    def heard(self) -> bool:
+        """True when the peer has sent something already; never blocks, reads nothing."""
+        return self.pending or bool(self._glance())
+
+    def _glance(self) -> bytes | None:
+        """The next byte that the kernel holds, b"" when the peer has closed, None when neither."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
+            return self._sock.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            return False
+            return None
         except OSError:
-            return True
-        return True
+            return b""
+
+    @property
+    def now(self) -> float:
+        """The time in seconds that `until` is measured by, up to a second old."""
+        return self._clock.now
+
+    def discard_input(self) -> None:
+        """Forget what has arrived: closing with unread input makes the system throw away the last reply as well."""
+        self._buffer, self._position = b"", 0
+        try:
+            for _ in range(GREEDY_READS):
+                if len(self._sock.recv(READ_SIZE)) < READ_SIZE:
+                    return
+        except OSError:
+            return  # nothing there, or nobody
 
     @property
     def pending(self) -> bool:
         """True when bytes have arrived that nobody has read."""
         return self._position < len(self._buffer)
 
-    def _receive(self, size: int) -> bytes:
-        if self._out:
-            self.flush()
+    def _receive(self, size: int, deadline: float) -> bytes:
         if self._layer is not None:
-            return self._receive_tls(self._layer, size)
-        return self._receive_bare(size)
+            return self._receive_tls(self._layer, size, deadline)
+        return self._receive_bare(size, deadline)
 
-    def _receive_bare(self, size: int) -> bytes:
+    def _receive_bare(self, size: int, deadline: float) -> bytes:
         # After a full read more is likely there: try at once, but give way now and then.
         if not 0 < self._greedy < GREEDY_READS:
             self._greedy = 0
-            self._wait_readable()
+            self._wait_readable(deadline)
         while True:
             try:
                 data = self._sock.recv(size)
             except (BlockingIOError, InterruptedError):
                 self._greedy = 0
-                self._wait_readable()
+                self._wait_readable(deadline)
                 continue
             self._greedy = self._greedy + 1 if len(data) == size else 0
             return data
 
-    def _wait_readable(self) -> None:
+    def _wait_readable(self, deadline: float) -> None:
         if self.closed:
             raise OSError("the wire is closed")
         self._waiter = getcurrent()
-        self.deadline = self._clock.now + self.timeout + 1.0
+        self.deadline = deadline
         if not self._watching:
             self._watching = True
             self._watcher.start(self._readable)
@@ -224,7 +281,7 @@ class Wire:
 
     def expire(self) -> None:
         """Called by the clock when the deadline has passed: the waiting greenlet gets WireTimeout."""
-        self.deadline = float("inf")
+        self.deadline = NEVER
         if self._waiter is not None:
             self._waiter.throw(WireTimeout("timeout"))
 
@@ -271,6 +328,16 @@ class Wire:
         self._out_size = len(last)
         self._send_bare(data if self._layer is None else self._layer.encrypt(data))
 
+    def flush_now(self) -> None:
+        """Send as much of what was written as the system takes at once, and drop the rest: for goodbyes. Never blocks.
+
+        Raises OSError.
+        """
+        data = b"".join(self._out)
+        self._out, self._out_size = [], 0
+        if data and not self.stuck:
+            self._sock.send(data if self._layer is None else self._layer.encrypt(data))
+
     def _send_bare(self, data: bytes) -> None:
         if not data:
             return
@@ -283,29 +350,40 @@ class Wire:
 
     def _send_rest(self, rest: memoryview) -> None:
         watcher = self._hub.loop.io(self._sock.fileno(), WRITE)
+        self.stuck = True
+        left = len(rest) + WRITE_HIGH
         try:
             while rest:
-                self._wait_writable(watcher)
+                if len(rest) <= left - WRITE_HIGH:  # a peer that takes byte after byte wins no time by it
+                    left = len(rest)
+                    deadline = min(self._clock.now + self.timeout + SLACK, self.until)
+                self._wait_writable(watcher, deadline)
                 try:
                     rest = rest[self._sock.send(rest) :]
                 except (BlockingIOError, InterruptedError):
                     continue
+            self.stuck = False
         finally:
             watcher.stop()
             watcher.close()
 
-    def _wait_writable(self, watcher: Any) -> None:
+    def _wait_writable(self, watcher: Any, deadline: float) -> None:
         if self._watching:
             self._watcher.stop()
             self._watching = False
         waiter = self._waiter = getcurrent()
-        self.deadline = self._clock.now + self.timeout + 1.0
+        self.deadline = deadline
         watcher.start(waiter.switch)
         try:
             self._hub.switch()
         finally:
             watcher.stop()
             self._waiter = None
+
+    def give_way(self) -> None:
+        """Send what waits, then let the other connections have their turn. Raises OSError, WireTimeout."""
+        self.flush()
+        sleep(A_TURN)
 
     # -- TLS ----------------------------------------------------------------------------------------------------------
 
@@ -317,33 +395,42 @@ class Wire:
         What the peer sent before the handshake is dropped (CVE-2011-0411). Raises ssl.SSLError, OSError, WireTimeout,
         EOFError.
         """
+        self.secure(TlsLayer(context, server_side=server_side, server_hostname=server_hostname))
+
+    def secure(self, layer: Layer, *, keep_input: bool = False) -> None:
+        """The same with a session that is made already.
+
+        keep_input: what has arrived is the beginning of the handshake, as behind the line of a PROXY.
+        """
         self.flush()
+        if keep_input and self.pending:
+            layer.feed(self._buffer[self._position :])
         self._buffer, self._position = b"", 0
-        layer = TlsLayer(context, server_side=server_side, server_hostname=server_hostname)
+        deadline = self._before_waiting()
         try:
             while not layer.handshake():
                 self._send_bare(layer.outgoing())
-                layer.feed(self._received_bare())
+                layer.feed(self._received_bare(deadline))
         finally:
             self._send_bare(layer.outgoing())  # the last flight, or the alert that says what was wrong
         self._layer = layer
 
     @property
     def tls(self) -> ssl.SSLObject | None:
-        """The TLS session: its cipher, version and peer certificate; None in clear."""
-        return self._layer.session if self._layer is not None else None
+        """The standard library's TLS session: its cipher, version and peer certificate; None in clear."""
+        return self._layer.session if isinstance(self._layer, TlsLayer) else None
 
-    def _received_bare(self) -> bytes:
-        data = self._receive_bare(READ_SIZE)
+    def _received_bare(self, deadline: float) -> bytes:
+        data = self._receive_bare(READ_SIZE, deadline)
         if not data:
             raise EOFError("the peer closed the connection")
         return data
 
-    def _receive_tls(self, layer: TlsLayer, size: int) -> bytes:
+    def _receive_tls(self, layer: Layer, size: int, deadline: float) -> bytes:
         while (data := layer.read(size)) is None:
             self._send_bare(layer.outgoing())
             try:
-                layer.feed(self._received_bare())
+                layer.feed(self._received_bare(deadline))
             except EOFError:
                 return b""
         return data
@@ -365,10 +452,19 @@ class Wire:
         if self.closed:
             return
         self.closed = True
+        if self._layer is not None:
+            self._say_goodbye(self._layer)
         self._clock.remove(self)
         self._watcher.stop()
         self._watcher.close()
         self._sock.close()
+
+    def _say_goodbye(self, layer: Layer) -> None:
+        """Tell the peer that nothing was cut off, as far as that is possible without waiting."""
+        try:
+            self._sock.send(layer.goodbye())
+        except OSError:
+            pass  # it has gone before, or does not read
 
 
 def connect(host: str, port: int, *, timeout: float, bind: str | None = None) -> Wire:

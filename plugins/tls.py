@@ -1,0 +1,72 @@
+"""STARTTLS: the client may ask for encryption before it logs in or sends mail (RFC 3207)."""
+
+from __future__ import annotations
+
+from mta.plugin import (
+    DENY,
+    DSN,
+    OK,
+    Answer,
+    Connection,
+    Plugin,
+    TlsSettings,
+    ip_in_list,
+    parse_network,
+)
+
+ALREADY_ON = DSN.create(503, "TLS is on already", 5, 1)
+LOGGED_IN = DSN.create(503, "STARTTLS comes before AUTH", 5, 1)
+NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
+NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
+
+
+class Tls(Plugin):
+    """Offers STARTTLS and answers it. Certificates, and the ports where TLS begins at once, are the server's affair."""
+
+    timeout = 0.0  # the server limits the handshake itself; to cut it in the middle would help nobody
+
+    cfg: TlsSettings = TlsSettings()
+    no_tls_hosts: tuple[str, ...] = ()
+
+    def register(self) -> None:
+        self.load(self.config.settings(TlsSettings, on_change=self.load))
+
+    def load(self, settings: TlsSettings) -> None:
+        for entry in settings.no_tls_hosts:
+            if parse_network(entry) is None:
+                self.logerror(
+                    f"tls.ini [no_tls_hosts]: {entry!r} is neither an address nor a network and is left out"
+                )
+        self.no_tls_hosts = tuple(
+            entry for entry in settings.no_tls_hosts if parse_network(entry) is not None
+        )
+        self.cfg = settings
+
+    def hook_capabilities(self, connection: Connection) -> Answer:
+        connection.tls.advertised = self.offers(connection)
+        if connection.tls.advertised:
+            connection.capabilities.append("STARTTLS")
+        return None
+
+    def offers(self, connection: Connection) -> bool:
+        return (
+            connection.can_start_tls
+            and connection.local.port not in self.cfg.no_starttls_ports
+            and not ip_in_list(connection.remote.ip, self.no_tls_hosts)
+        )
+
+    def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
+        if verb != "STARTTLS":
+            return None
+        if connection.tls.enabled:
+            return DENY, ALREADY_ON
+        if not connection.tls.advertised:
+            return None
+        if argument:
+            return DENY, NO_ARGUMENT
+        if connection.notes.get("auth_user"):
+            return DENY, LOGGED_IN  # what was learnt in clear would have to be forgotten (RFC 3207 4.2)
+        if not connection.can_start_tls:
+            return DENY, NOT_NOW
+        connection.start_tls()
+        return OK
