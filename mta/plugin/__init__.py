@@ -1,9 +1,19 @@
 """What a plugin may import: everything here, and nothing from deeper inside the package."""
 
+from mta.config.passwords import StoredPassword
 from mta.config.routes import Route
-from mta.config.schema import ANTI_SPOOF, RelayDestDomainsSettings, RelaySettings
-from mta.connection import Connection
+from mta.config.schema import (
+    ANTI_SPOOF,
+    AuthFlatFileSettings,
+    RelayDestDomainsSettings,
+    RelaySettings,
+    TlsSettings,
+)
+from mta.connection import Connection, new_uuid
+from mta.message.addresses import Mailbox
+from mta.message.body import Body
 from mta.message.header import Header
+from mta.message.mime import TooManyParts
 from mta.message.stream import MessageStream
 from mta.net.ip import ip_in_list, is_ip, is_local, is_private, parse_network
 from mta.net.next_hop import NextHop, NextHopError
@@ -18,12 +28,16 @@ from mta.net.smtp_client import (
     TlsFailed,
 )
 from mta.notes import Notes
+from mta.plugin.auth import AuthPlugin
 from mta.plugin.denial import Denial
-from mta.plugin.domains import domain_key
+from mta.plugin.domains import domain_key, organizational_domain
+from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
 from mta.plugin.outcome import Deferral, Failure, Receipt
+from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.queued import HMail, Server, Todo
+from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.verdict import (
     CONT,
     DELAY,
@@ -41,6 +55,7 @@ from mta.plugin.verdict import (
 from mta.results import Results
 from mta.smtp.address import NULL, Address, AddressError
 from mta.smtp.dsn import DSN
+from mta.smtp.parameters import decode_xtext
 from mta.smtp.reply import Reply
 from mta.transaction import Transaction
 
@@ -61,6 +76,9 @@ __all__ = [
     "Address",
     "AddressError",
     "Answer",
+    "AuthFlatFileSettings",
+    "AuthPlugin",
+    "Body",
     "BrokenConversation",
     "ClientError",
     "Code",
@@ -72,6 +90,7 @@ __all__ = [
     "Failure",
     "HMail",
     "Header",
+    "Mailbox",
     "MalformedReply",
     "MessageStream",
     "NextHop",
@@ -87,15 +106,29 @@ __all__ = [
     "Reply",
     "Results",
     "Route",
+    "ScramCredentials",
     "Server",
     "SmtpClient",
+    "StoredPassword",
     "TlsFailed",
+    "TlsSettings",
     "Todo",
+    "TooManyParts",
     "Transaction",
+    "decode_xtext",
     "domain_key",
+    "endpoint",
+    "invented_salt",
     "ip_in_list",
     "is_ip",
     "is_local",
     "is_private",
+    "make_credentials",
+    "missing_packages",
+    "new_uuid",
+    "organizational_domain",
     "parse_network",
+    "scram_available",
+    "stored_credentials",
+    "verify_password",
 ]

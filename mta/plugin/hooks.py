@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mta import logger
 from mta.plugin.log_args import read_log_args
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from mta.connection import Connection
     from mta.logger import Logger, Record
     from mta.plugin.denial import Denial
+    from mta.plugin.offload import Threads
     from mta.plugin.outcome import Deferral, Failure, Receipt
     from mta.plugin.queued import HMail, Server
     from mta.smtp.address import Address
 
 Params = Mapping[str, "str | None"]
 HookMethod = Callable[..., Answer]
+T = TypeVar("T")
 
 LOWEST, HIGHEST = -100, 100
 
@@ -52,6 +54,7 @@ class Plugin:
     logger: Logger | None = None
     """Where the log methods write; None outside a server, for example in a test of one plugin."""
     _registrations: tuple[Registration, ...] = ()
+    _threads: Threads | None = None
 
     def register(self) -> None:
         """Read configuration, open databases, register further hooks. Raise to refuse to start."""
@@ -77,6 +80,14 @@ class Plugin:
         for hook in HOOKS:
             if getattr(type(self), f"hook_{hook}") is not getattr(Plugin, f"hook_{hook}"):
                 yield Registration(hook, getattr(self, f"hook_{hook}"))
+
+    def offload(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that computes for long, such as a password hash, in a thread; the sessions go on meanwhile."""
+        if self._threads is None:
+            from mta.plugin.offload import Threads  # not at the top: most plugins need no threads
+
+            self._threads = Threads()
+        return self._threads.run(function, *args)
 
     # ---- the process
 
@@ -127,7 +138,7 @@ class Plugin:
         return None
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
-        """An unknown verb came. OK: the plugin has replied; DENY 500; NEXT_HOOK with `connect` or `lookup_rdns` greets anew."""
+        """An unknown verb came. OK with a Reply sends it, OK alone: the plugin has replied; DENY 500; NEXT_HOOK with `connect` or `lookup_rdns` greets anew."""
         return None
 
     def hook_vrfy(self, connection: Connection, argument: str) -> Answer:

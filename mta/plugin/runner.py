@@ -22,6 +22,9 @@ TimeoutAction = Literal["defer", "continue"]
 
 ASK_EVERYBODY: Final = frozenset({"connect_init", "disconnect"})
 
+# A longer one is no command, but perhaps the password of a client that answered a question too late.
+LONGEST_VERB: Final = 12
+
 # A broken filter defers mail, it does not wave it through.
 GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound"})
 
@@ -197,4 +200,7 @@ def _without_secrets(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """AUTH reaches plugins as an unrecognised command, and its argument is a password."""
     if hook == "deny":
         return (args[0].hook, args[0].plugin)
-    return args[:1] if hook == "unrecognized_command" else args
+    if hook != "unrecognized_command":
+        return args
+    verb = str(args[0])
+    return (verb if len(verb) <= LONGEST_VERB else "...",)
