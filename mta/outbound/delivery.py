@@ -79,7 +79,13 @@ class Deliverer:
             return True
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
-            replies = client.send(hmail.todo.mail_from, list(attempt.pending), hmail.message, eight_bit=True)
+            replies = client.send(
+                hmail.todo.mail_from,
+                list(attempt.pending),
+                hmail.message,
+                eight_bit=True,
+                require_tls=hmail.todo.require_tls,
+            )
         except BrokenConversation as broken:
             return attempt.broke_off(broken, client)
         except (MessageUnreadable, SpoolError) as error:

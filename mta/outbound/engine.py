@@ -223,6 +223,9 @@ class Engine:
             return hmail
         if not hmail.todo.rcpt_to:
             return self._settler.forget(hmail)
+        held = hmail.todo.hold_until - _now_ms()
+        if held > 0:  # somebody flushed the queue: what was promised to its sender holds
+            return self._settler.postpone(hmail, held / 1000, hmail.num_failures)
         if self._runner.has("send_email"):
             verdict = self._runner.run("send_email", hmail)
             if verdict.code is DELAY:

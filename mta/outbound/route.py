@@ -43,7 +43,10 @@ class Router:
 
     def hops(self, hmail: HMail) -> Iterator[NextHop]:
         """Yield the next hops for this mail, best first, at most MAX_CANDIDATES. Raises NoRoute when there is none."""
-        return islice(self._all_hops(hmail), MAX_CANDIDATES)
+        hops = self._all_hops(hmail)
+        if hmail.todo.require_tls:
+            hops = (replace(hop, tls="required") for hop in hops)
+        return islice(hops, MAX_CANDIDATES)
 
     def _all_hops(self, hmail: HMail) -> Iterator[NextHop]:
         domain = hmail.todo.domain

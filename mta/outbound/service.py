@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta.net.client_pool import ClientPool
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 class Outbound:
     """One spool with everything that empties it.
 
-    spool: open already. config_dir: where a relative auth_pass_file lies. bounce_template: gives the lines of
-    outbound.bounce_message as they are now. Raises SmarthostError when [smarthost] can not be used.
+    spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now.
+    Raises SmarthostError when [smarthost] can not be used.
     """
 
     def __init__(
@@ -43,13 +42,11 @@ class Outbound:
         logger: Logger,
         settings: OutboundSettings,
         me: str,
-        config_dir: Path,
         bounce_template: Callable[[], Sequence[str]],
     ) -> None:
         self._logger = logger
-        self._config_dir = config_dir
         self.pool = ClientPool()
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings, config_dir))
+        self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
         self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
@@ -80,7 +77,7 @@ class Outbound:
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
         try:
-            self._router.smarthosts = smarthosts(settings, self._config_dir)
+            self._router.smarthosts = smarthosts(settings)
         except SmarthostError as error:
             self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
         self._router.settings = settings

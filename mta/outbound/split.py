@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mta.outbound.todo import Todo
+from mta.outbound.todo import HOLD_UNTIL, MAIL_PARAMS, RCPT_PARAMS, Todo
+from mta.smtp.parameters import KEPT
 
 if TYPE_CHECKING:
     from mta.smtp.address import Address
@@ -26,9 +27,28 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
             mail_from=transaction.mail_from,
             notes=transaction.notes,
             uuid=f"{transaction.uuid}.{number}",
+            extra=_parameters(transaction, rcpts),
         )
         for number, rcpts in enumerate(_groups(transaction.rcpt_to, always_split), start=1)
     ]
+
+
+def _parameters(transaction: Transaction, rcpts: list[Address]) -> dict[str, object]:
+    """What the client said in MAIL and RCPT beyond the addresses, as far as the delivery has to know it."""
+    extra: dict[str, object] = {}
+    if transaction.params and (
+        kept := {key: transaction.params[key] for key in KEPT if key in transaction.params}
+    ):
+        extra[MAIL_PARAMS] = kept
+    if transaction.rcpt_params:
+        said = {
+            rcpt.address: transaction.rcpt_params[rcpt] for rcpt in rcpts if rcpt in transaction.rcpt_params
+        }
+        if said:
+            extra[RCPT_PARAMS] = said
+    if transaction.hold_until is not None:
+        extra[HOLD_UNTIL] = int(transaction.hold_until * 1000)
+    return extra
 
 
 def _groups(rcpt_to: list[Address], always_split: bool) -> list[list[Address]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from mta.outbound.qfile import TEMPORARY
@@ -32,6 +34,49 @@ def open_directory(disk: Disk, path: Path) -> None:
         raise SpoolError(f"cannot use queue directory {path}: {describe(error)}") from error
     _lock(fd, path)
     _probe(disk, path)
+
+
+def holder(path: Path) -> int | None:
+    """The process whose queue directory this is at the moment; None when there is none that we know of."""
+    try:
+        return _lock_owner(path.stat())
+    except OSError:
+        return None
+
+
+def faults(path: Path) -> Iterator[str]:
+    """What would keep open_directory from succeeding, lines without the path; nothing is made or locked."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            yield "does not exist and cannot be made: its parent directory is missing or not writable"
+        return
+    except OSError as error:
+        yield f"cannot be used: {describe(error)}"
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        yield "is not a directory"
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        yield f"is not writable for user {os.geteuid()}: it belongs to user {status.st_uid} (mode {_mode(status)})"
+
+
+def doubts(path: Path) -> Iterator[str]:
+    """What lets a server start, but is not as it should be."""
+    try:
+        status = path.stat()
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    if status.st_uid != os.geteuid():
+        yield f"belongs to user {status.st_uid}, but this is user {os.geteuid()}"
+    if status.st_mode & 0o007:
+        yield f"other users may look into it (mode {_mode(status)}), and people's mail lies there: chmod 750"
+
+
+def _mode(status: os.stat_result) -> str:
+    return f"{stat.S_IMODE(status.st_mode):04o}"
 
 
 def _probe(disk: Disk, path: Path) -> None:

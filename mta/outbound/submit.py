@@ -57,7 +57,8 @@ class Submitter:
     def submit(self, transaction: Transaction) -> Reply:
         """Queue a complete transaction: 250 when it is durable, 451 when the disk would not have it.
 
-        Adds what the header lacks: Message-Id, Date, a Received field of our own (RFC 5321 4.4, RFC 6409 8).
+        Adds what the header lacks: Message-Id, Date, a Received field of our own (RFC 5321 4.4, RFC 6409 8). A mail with
+        hold_until gets its first attempt then (RFC 4865).
         """
         if not transaction.rcpt_to:
             return Reply(550, "No recipients for email", "5.1.3")
@@ -67,9 +68,11 @@ class Submitter:
             self._runner.run("pre_send_trans_email", self._connection(transaction))
         now_ms = int(now * 1000)
         todos = split(transaction, self.settings.always_split, now_ms)
-        hot = HotMessage.of(transaction.message_stream)
+        due_ms = max(now_ms, int((transaction.hold_until or 0) * 1000))
+        # What is held needs no place in memory.
+        hot = HotMessage.of(transaction.message_stream) if due_ms == now_ms else None
         try:
-            names = self._spool.commit(todos, hot or transaction.message_stream, now_ms, now_ms)
+            names = self._spool.commit(todos, hot or transaction.message_stream, now_ms, due_ms)
         except (SpoolError, OSError) as error:
             self._logger.error(f"cannot queue mail: {error}", origin="outbound", uuid=transaction.uuid)
             transaction.results.add("outbound", {"err": str(error)})

@@ -16,6 +16,7 @@ from mta.smtp.address import Address, AddressError
 MAX_TIME_MS = 1 << 53
 MAX_DEPTH = 32  # of notes that have to be cleaned
 _KEYS = ("queue_time", "domain", "rcpt_to", "mail_from", "notes", "uuid", "force_tls")
+MAIL_PARAMS, RCPT_PARAMS, HOLD_UNTIL = "mail_params", "rcpt_params", "hold_until"
 _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -23,7 +24,8 @@ _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
 class Todo:
     """Who sent a message and who is to get it: recipients in one domain.
 
-    queue_time: arrival in milliseconds since 1970. extra: keys of a queue file that mean nothing to us, kept.
+    queue_time: arrival in milliseconds since 1970. extra: further keys of the queue file, kept: those that mean nothing to
+    us, and those that mean nothing to Haraka, which the properties below read.
     """
 
     queue_time: int
@@ -38,6 +40,26 @@ class Todo:
     def with_recipients(self, rcpt_to: Sequence[Address]) -> Todo:
         """The same envelope for other recipients."""
         return replace(self, rcpt_to=list(rcpt_to))
+
+    @property
+    def mail_params(self) -> Mapping[str, str | None]:
+        """The parameters of MAIL that matter to a delivery, keys in upper case (mta.smtp.parameters.KEPT)."""
+        return _params(self.extra.get(MAIL_PARAMS))
+
+    @property
+    def require_tls(self) -> bool:
+        """The sender wants the mail sent by verified TLS or not at all (RFC 8689)."""
+        return bool(self.extra) and "REQUIRETLS" in self.mail_params
+
+    def rcpt_params(self, rcpt: Address) -> Mapping[str, str | None]:
+        """The parameters that this recipient was named with, keys in upper case."""
+        return _params(_mapping(self.extra.get(RCPT_PARAMS)).get(rcpt.address))
+
+    @property
+    def hold_until(self) -> int:
+        """When the mail may leave (RFC 4865), in milliseconds since 1970; 0: at once."""
+        moment = self.extra.get(HOLD_UNTIL)
+        return moment if isinstance(moment, int) and 0 <= moment <= MAX_TIME_MS else 0
 
     def encode(self) -> bytes:
         """The JSON that Haraka reads: keys in its order, between two line feeds.
@@ -126,6 +148,14 @@ def _notes(value: object) -> Notes:
     if not isinstance(value, dict):
         raise CorruptEntry(f"the notes are not an object but {_kind(value)}")
     return Notes(value)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _params(value: object) -> dict[str, str | None]:
+    return {key: text for key, text in _mapping(value).items() if text is None or isinstance(text, str)}
 
 
 def _kind(value: object) -> str:

@@ -33,6 +33,35 @@ def held_back(data: bytes) -> int:
     return 0
 
 
+_HIDDEN_END = re.compile(rb"\r\n(?:\0+\.\0*|\.\0+)\r\n")
+_OPEN_LINE = re.compile(rb"\r\n(\0*)(\.?)(\0*)(\r?)")
+
+
+class HiddenEnd:
+    """Finds a line of one dot and NULs: a next hop that drops NUL reads the end of data there.
+
+    It takes a message in SMTP form, in pieces cut anywhere but inside CRLF.CRLF.
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open = b"\r\n"  # the line that the next piece goes on with, if it may be such a line
+
+    def feed(self, piece: bytes) -> bool:
+        """True when such a line ends in this piece."""
+        if not piece:
+            return False
+        if b"\0" not in piece and len(self._open) <= 2:
+            self._open = b"\r\n" if piece.endswith(b"\r\n") else b""
+            return False
+        data = self._open + piece
+        # A run of NULs is kept as one: a client that sends them singly must not make this quadratic.
+        last = _OPEN_LINE.fullmatch(data, max(data.rfind(b"\r\n"), 0))
+        self._open = b"\r\n" + last[1][:1] + last[2] + last[3][:1] + last[4] if last else b""
+        return _HIDDEN_END.search(data) is not None
+
+
 class DataDecoder:
     """Takes what the wire gives, in chunks cut anywhere, and gives the message until its end.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
 
 from mta.smtp.reply import Reply
 
 
 class Phase(Enum):
-    """How far the session has come. RCPT means that at least one recipient was accepted."""
+    """How far the session has come. RCPT: at least one recipient was accepted. CHUNKS: BDAT has begun, LAST is to come."""
 
     CONNECTED = "connected"
     GREETED = "greeted"
     MAIL = "mail"
     RCPT = "rcpt"
+    CHUNKS = "chunks"
 
     # Members are compared by identity; the default hash of Enum hashes the name anew, in Python.
     __hash__ = object.__hash__
@@ -30,10 +30,13 @@ _NESTED_MAIL = _refuse("nested MAIL command")
 _NO_MAIL = _refuse("Use MAIL before RCPT")
 _DATA_NO_MAIL = _refuse("MAIL required first")
 _DATA_NO_RCPT = _refuse("RCPT required first")
+_IN_CHUNKS = _refuse("BDAT has begun: only BDAT, or RSET")
+_ETRN_IN_MAIL = _refuse("ETRN not permitted during a mail transaction")
 _AUTH_IN_MAIL = _refuse("AUTH not permitted during a mail transaction")
 
-# A pair that is missing here is in order. HELO, EHLO, RSET, NOOP, VRFY, HELP and QUIT always are.
-OUT_OF_ORDER: Final[dict[tuple[str, Phase], Reply]] = {
+# A pair that is missing here is in order. HELO, EHLO, RSET, NOOP, VRFY, HELP and QUIT always are. BDAT looks itself, since
+# its octets have to be read whatever the answer is.
+OUT_OF_ORDER: dict[tuple[str, Phase], Reply] = {
     ("MAIL", Phase.CONNECTED): _NO_HELLO,
     ("MAIL", Phase.MAIL): _NESTED_MAIL,
     ("MAIL", Phase.RCPT): _NESTED_MAIL,
@@ -45,7 +48,15 @@ OUT_OF_ORDER: Final[dict[tuple[str, Phase], Reply]] = {
     ("AUTH", Phase.CONNECTED): _NO_HELLO_AUTH,
     ("AUTH", Phase.MAIL): _AUTH_IN_MAIL,  # RFC 4954 4
     ("AUTH", Phase.RCPT): _AUTH_IN_MAIL,
+    ("ETRN", Phase.MAIL): _ETRN_IN_MAIL,  # RFC 1985 3
+    ("ETRN", Phase.RCPT): _ETRN_IN_MAIL,
 }
+
+# RFC 3030 2: DATA and BDAT do not mix, and the envelope is complete. What a transaction forbids is forbidden here too.
+OUT_OF_ORDER |= {
+    (verb, Phase.CHUNKS): reply for (verb, phase), reply in OUT_OF_ORDER.items() if phase is Phase.RCPT
+}
+OUT_OF_ORDER |= dict.fromkeys([("RCPT", Phase.CHUNKS), ("DATA", Phase.CHUNKS)], _IN_CHUNKS)
 
 
 def check(verb: str, phase: Phase) -> Reply | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mta.plugin import (
@@ -97,6 +97,9 @@ class SmtpForward(Plugin):
         return answer_of(replies)
 
     def hook_queue_outbound(self, connection: Connection) -> Answer:
+        assert connection.transaction is not None  # there is one at hook queue_outbound
+        if connection.transaction.hold_until is not None:
+            return None  # only our own queue can hold it (RFC 4865)
         return self.hook_queue(connection) if self.enable_outbound else None
 
     def by_target(self, rcpts: Sequence[Address]) -> dict[Target, list[Address]]:
@@ -115,8 +118,9 @@ class SmtpForward(Plugin):
             return {rcpt: known.get(rcpt, UNREACHABLE) for rcpt in rcpts}
 
     def send(self, target: Target, rcpts: Sequence[Address], transaction: Transaction) -> Replies:
+        require_tls = "REQUIRETLS" in transaction.params  # RFC 8689: promised when the mail was accepted
         client = SmtpClient.connect(
-            target.hop,
+            replace(target.hop, tls="required") if require_tls else target.hop,
             helo=self.helo,
             connect_timeout=target.connect_timeout,
             logger=self.logger,
@@ -129,6 +133,7 @@ class SmtpForward(Plugin):
                 transaction.message_stream,
                 eight_bit=True,
                 smtputf8="SMTPUTF8" in transaction.params,
+                require_tls=require_tls,
             )
             client.quit()
             return replies

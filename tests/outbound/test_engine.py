@@ -51,7 +51,6 @@ class Site:
             logger=runner._logger,
             settings=self.settings,
             me="relay.test",
-            config_dir=self.directory,
             bounce_template=lambda: ["", "{reason}"],
         )
         return self

@@ -84,6 +84,22 @@ def test_mail_of_relaying_clients(tmp_path, sink, setting, code, count):
     assert (verdict.code, len(sink.messages)) == (code, count)
 
 
+def test_mail_that_is_to_be_held_goes_to_our_queue(tmp_path, sink):
+    runner, _ = forward(tmp_path, main(sink, more="enable_outbound=true"))
+    connection = message_to("bob@example.org", relaying=True)
+    connection.transaction.hold_until = 4e9
+    assert runner.run("queue_outbound", connection).code is CONT
+    assert sink.messages == []
+
+
+def test_requiretls_is_never_forwarded_in_clear(tmp_path, sink):
+    runner, _ = forward(tmp_path, main(sink))
+    connection = message_to("bob@example.org")
+    connection.transaction.params = {"REQUIRETLS": None}
+    assert said(runner.run("queue", connection))[:2] == (DENYSOFT, 451)
+    assert sink.messages == []
+
+
 @pytest.mark.parametrize(("wants", "code"), [("smtp_forward", OK), ("quarantine", CONT)])
 def test_another_queue_may_want_the_message(tmp_path, sink, wants, code):
     runner, _ = forward(tmp_path, main(sink))

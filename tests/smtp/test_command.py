@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.smtp.address import NULL, Address
-from mta.smtp.command import check_mail_params, check_rcpt_params, parse_command, parse_mail, parse_rcpt
+from mta.smtp.command import parse_command, parse_mail, parse_rcpt
+from mta.smtp.parameters import check_mail_params
 from mta.smtp.reply import ProtocolError
 
 A = Address("a", "b.c")
@@ -149,61 +150,6 @@ def test_rcpt_refused(argument: str, strict: bool, expected: str) -> None:
 
 
 ESMTP = frozenset({"PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE"})
-
-
-@pytest.mark.parametrize(
-    ("params", "extensions", "expected"),
-    [
-        ({}, frozenset(), None),
-        ({"SIZE": "1000", "BODY": "8BITMIME", "SMTPUTF8": None}, ESMTP, None),
-        ({"BODY": "7bit"}, ESMTP, None),
-        ({"SIZE": "0"}, ESMTP, None),
-        ({"SIZE": "1001"}, ESMTP, "552 5.3.4 Message too big!"),
-        ({"SIZE": "99999999999999999999"}, ESMTP, "552 5.3.4 Message too big!"),
-        ({"SIZE": "999999999999999999999"}, ESMTP, "501 5.5.4 Invalid value of parameter SIZE"),
-        ({"SIZE": None}, ESMTP, "501 5.5.4 Invalid value of parameter SIZE"),
-        ({"SIZE": "-1"}, ESMTP, "501 5.5.4 Invalid value of parameter SIZE"),
-        ({"SIZE": "1k"}, ESMTP, "501 5.5.4 Invalid value of parameter SIZE"),
-        ({"SIZE": "\u0661"}, ESMTP, "501 5.5.4 Invalid value of parameter SIZE"),
-        ({"BODY": None}, ESMTP, "501 5.5.4 Invalid value of parameter BODY"),
-        ({"BODY": "9BIT"}, ESMTP, "501 5.5.4 Invalid value of parameter BODY"),
-        ({"BODY": "BINARYMIME"}, ESMTP, "501 5.5.4 Invalid value of parameter BODY"),
-        ({"BODY": "BINARYMIME"}, ESMTP | {"BINARYMIME"}, None),
-        ({"SMTPUTF8": "yes"}, ESMTP, "501 5.5.4 Invalid value of parameter SMTPUTF8"),
-        ({"FOO": "1"}, ESMTP, "555 5.5.4 Unsupported MAIL parameter FOO"),
-        ({"RET": "FULL"}, ESMTP, "555 5.5.4 Unsupported MAIL parameter RET"),
-        ({"RET": "FULL"}, ESMTP | {"DSN"}, None),
-        ({"REQUIRETLS": None}, ESMTP | {"REQUIRETLS"}, None),
-        ({"SMTPUTF8": None}, frozenset({"SIZE"}), "555 5.5.4 Unsupported MAIL parameter SMTPUTF8"),
-        ({"SIZE": "1"}, frozenset(), "555 5.5.4 Invalid command parameters"),
-    ],
-)
-def test_mail_params(params: dict[str, str | None], extensions: frozenset[str], expected: str | None) -> None:
-    if expected is None:
-        check_mail_params(params, extensions, 1000)
-    else:
-        assert refusal(lambda: check_mail_params(params, extensions, 1000)) == expected
-
-
-def test_no_size_limit() -> None:
-    check_mail_params({"SIZE": "99999999999999999999"}, ESMTP, 0)
-
-
-@pytest.mark.parametrize(
-    ("params", "extensions", "expected"),
-    [
-        ({}, frozenset(), None),
-        ({"NOTIFY": "NEVER"}, ESMTP | {"DSN"}, None),
-        ({"NOTIFY": "NEVER"}, ESMTP, "555 5.5.4 Unsupported RCPT parameter NOTIFY"),
-        ({"SIZE": "1"}, ESMTP, "555 5.5.4 Unsupported RCPT parameter SIZE"),
-        ({"NOTIFY": "NEVER"}, frozenset(), "555 5.5.4 Invalid command parameters"),
-    ],
-)
-def test_rcpt_params(params: dict[str, str | None], extensions: frozenset[str], expected: str | None) -> None:
-    if expected is None:
-        check_rcpt_params(params, extensions)
-    else:
-        assert refusal(lambda: check_rcpt_params(params, extensions)) == expected
 
 
 @settings(deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.smtp.data import END, DataDecoder, has_bare_newline
+from mta.smtp.data import END, DataDecoder, HiddenEnd, has_bare_newline
 
 DANGEROUS = (b"\r", b"\n", b".", b"a", b"\0")
 
@@ -99,3 +99,35 @@ def test_random_cuts(parts: list[bytes], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=8)))
     chunks = [message[a:b] for a, b in itertools.pairwise([0, *cuts, len(message)]) if a < b]
     assert decode(chunks) == decode([message])
+
+
+@pytest.mark.parametrize(
+    ("message", "hidden"),
+    [
+        (b"a\r\n\0.\r\nb\r\n", True),
+        (b"\0.\r\n", True),
+        (b".\0\r\n", True),
+        (b"x\r\n\0\0.\0\0\r\n", True),
+        (b"x\r\n.\0.\r\n", False),
+        (b"x\r\n..\0\r\n", False),
+        (b"\0\r\n.x\0\r\n", False),
+        (b"x\0.\r\n", False),
+        (b"\0x.\r\n", False),
+        (b"x\r\n\0\r\n", False),
+    ],
+)
+def test_a_line_of_a_dot_and_nul_is_found_however_it_is_cut(message: bytes, hidden: bool) -> None:
+    held = (b"\r", b"\r\n.")  # the decoder does not cut there
+    for cut in range(len(message)):
+        first = message[:cut]
+        if first == b"." or first.endswith(held):
+            continue
+        watch = HiddenEnd()
+        found = [watch.feed(piece) for piece in (first, message[cut:])]
+        assert any(found) is hidden
+
+
+def test_nul_by_nul_takes_no_memory() -> None:
+    watch = HiddenEnd()
+    assert not any(watch.feed(b"\0") for _ in range(100_000))
+    assert watch.feed(b".\r\n")
