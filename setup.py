@@ -6,6 +6,8 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 SHIPPED = ("plugins", "etc", "docs")
+PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
+SASL = ["scramp>=1.5"]
 
 
 def version() -> str:
@@ -40,11 +42,16 @@ setup(
         "dnspython>=2.7",
         "PyYAML>=6",
         "cryptography>=42",
+        "pyOpenSSL>=25",
         "tomli>=2",
         "idna>=3.6",
+        "publicsuffixlist>=1.0",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-timeout", "hypothesis", "trustme"],
+        "passwords": PASSWORDS,
+        "sasl": SASL,
+        "test": ["pytest>=8", "pytest-timeout", "hypothesis", "trustme", *PASSWORDS, *SASL],
+        "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },
     entry_points={"console_scripts": ["haraka = mta.__main__:main"]},

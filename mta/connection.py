@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mta.counts import Counts
 from mta.notes import Notes
@@ -12,6 +12,8 @@ from mta.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from cryptography.x509 import Certificate
 
     from mta.logger import Logger
     from mta.transaction import Transaction
@@ -31,15 +33,19 @@ class ClientGone(OSError):
 
 
 class Endpoint:
-    """One end of the TCP connection: its address, and the name found for it."""
+    """One end of the TCP connection: its address, and the name found for it.
 
-    __slots__ = ("host", "info", "ip", "is_local", "is_private", "port")
+    login: who a proxy says has logged in there, "" when it says nothing.
+    """
+
+    __slots__ = ("host", "info", "ip", "is_local", "is_private", "login", "port")
 
     def __init__(self, ip: str = "", port: int = 0) -> None:
         self.ip = ip
         self.port = port
         self.host: str | None = None
         self.info = ""
+        self.login = ""
         self.is_local = False
         self.is_private = False
 
@@ -54,10 +60,45 @@ class Hello:
         self.host = ""
 
 
-class Tls:
-    """The state of transport security on this connection."""
+class TlsSession(Protocol):
+    """What the client and we have agreed on."""
 
-    __slots__ = ("advertised", "cipher", "enabled", "verified", "version")
+    @property
+    def server_name(self) -> str:
+        """The host that the client asked for (SNI), "" when it named none."""
+        ...
+
+    @property
+    def peer_certificate(self) -> Certificate | None:
+        """The client's certificate, verified or not."""
+        ...
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """The data of `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929 4.1); None when there is none."""
+        ...
+
+
+class TlsStarter(Protocol):
+    """How a session goes over to TLS."""
+
+    @property
+    def usable(self) -> bool:
+        """True when there is a certificate."""
+        ...
+
+    def start(self) -> None:
+        """Answer STARTTLS and do the handshake. Raises EOFError, OSError."""
+        ...
+
+
+class Tls:
+    """The state of transport security on this connection.
+
+    verified: the client presented a certificate, and an authority that we believe has signed it. session: what else is
+    known about the TLS session, None in clear: `server_name`, `peer_certificate`, `channel_binding(kind)`.
+    """
+
+    __slots__ = ("advertised", "cipher", "enabled", "session", "verified", "version")
 
     def __init__(self) -> None:
         self.enabled = False
@@ -65,6 +106,18 @@ class Tls:
         self.verified = False
         self.cipher = ""
         self.version = ""
+        self.session: TlsSession | None = None
+
+
+class Proxy:
+    """The load balancer in front of the client: its address, and what spoke for it ("haproxy")."""
+
+    __slots__ = ("allowed", "ip", "type")
+
+    def __init__(self) -> None:
+        self.allowed = False
+        self.ip = ""
+        self.type = ""
 
 
 class Connection:
@@ -74,8 +127,10 @@ class Connection:
         "__weakref__",
         "_ask",
         "_notes",
+        "_proxy",
         "_relaying",
         "_results",
+        "_starter",
         "capabilities",
         "early_talker",
         "errors",
@@ -119,7 +174,9 @@ class Connection:
         # Most sessions run no plugin that notes anything: a thousand idle ones should not pay for it.
         self._notes: Notes | None = None
         self._results: Results | None = None
-        self._ask: Callable[[int, str], str] | None = None
+        self._proxy: Proxy | None = None
+        self._ask: Callable[[int, str, float | None], str] | None = None
+        self._starter: TlsStarter | None = None
 
     @property
     def notes(self) -> Notes:
@@ -136,6 +193,13 @@ class Connection:
         return self._results
 
     @property
+    def proxy(self) -> Proxy:
+        """Who brought the client here; not `allowed` when it came by itself."""
+        if self._proxy is None:
+            self._proxy = Proxy()
+        return self._proxy
+
+    @property
     def relaying(self) -> bool:
         """True when this client may send to any destination; a transaction may override it for itself."""
         transaction = self.transaction
@@ -147,19 +211,67 @@ class Connection:
     def relaying(self, value: bool) -> None:
         self._relaying = value
 
-    def ask(self, code: int, text: str) -> str:
+    def auth_results(self, result: str = "") -> list[str]:
+        """Note a result for the Authentication-Results field (RFC 8601), such as `spf=pass smtp.mailfrom=a@b`; all of them.
+
+        What is noted before MAIL holds for every mail of the session, what is noted later for that mail.
+        """
+        notes = None if self.transaction is None else self.transaction.notes
+        if result:
+            (self.notes if notes is None else notes).setdefault("authentication_results", []).append(result)
+        return [
+            one
+            for place in (self._notes, notes)
+            if place and "authentication_results" in place
+            for one in place["authentication_results"]
+        ]
+
+    @property
+    def authenticated(self) -> bool:
+        """True when the client has logged in; `notes.auth_user` says as whom."""
+        return self._notes is not None and bool(self._notes.get("auth_user"))
+
+    @property
+    def forwarded_for(self) -> str:
+        """Whom a content filter in front of us has the next mail from, `name [ip]`; "" when none said so (XFORWARD)."""
+        return str(self._notes.get("forwarded_for") or "") if self._notes is not None else ""
+
+    def ask(self, code: int, text: str, timeout: float | None = None) -> str:
         """Send `code text` to the client, usually 334, and return its next line without the line end.
 
+        timeout: seconds to wait for the answer, the session's own when None. A client that takes longer, or answers
+        with more than a line can hold, is told so and hung up on. What it answers is never logged.
         Raises ClientGone, which a plugin lets through, and RuntimeError outside a session.
         """
         if self._ask is None:
             raise RuntimeError("this connection has no client to ask")
         try:
-            return self._ask(code, text)
+            return self._ask(code, text, timeout)
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
-    def on_ask(self, ask: Callable[[int, str], str] | None) -> None:
+    @property
+    def can_start_tls(self) -> bool:
+        """True when start_tls would do something: a certificate is there, and TLS is not on already."""
+        return self._starter is not None and not self.tls.enabled and self._starter.usable
+
+    def start_tls(self) -> None:
+        """Answer STARTTLS with 220 and go over to TLS: hello, transaction and capabilities are forgotten (RFC 3207 4.2).
+
+        Raises ClientGone when the handshake fails, which a plugin lets through, and RuntimeError outside a session.
+        """
+        if self._starter is None:
+            raise RuntimeError("this connection has no client to do a handshake with")
+        try:
+            self._starter.start()
+        except (EOFError, OSError) as error:
+            raise ClientGone(str(error)) from error
+
+    def on_start_tls(self, starter: TlsStarter | None) -> None:
+        """Tell the connection how TLS is started, None when it no longer can be; the session does this."""
+        self._starter = starter
+
+    def on_ask(self, ask: Callable[[int, str, float | None], str] | None) -> None:
         """Tell the connection how a dialogue reaches the client, None when it no longer can; the session does this."""
         self._ask = ask
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 
 # <malloc.h> of the GNU C library.
 M_TRIM_THRESHOLD = -1
@@ -14,6 +15,23 @@ LARGEST_IN_HEAP = 32 << 20  # the most that glibc accepts
 
 # Collections are rare and look at little: sessions and messages form no cycles to speak of.
 GC_THRESHOLDS = (10_000, 20, 50)
+
+# Below this a busy server runs out: every client takes a descriptor, and so does every delivery.
+ENOUGH_DESCRIPTORS = 4096
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files as it may; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return descriptors()
+
+
+def descriptors() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def settle() -> None:

@@ -14,6 +14,7 @@ import gevent
 from gevent.event import Event
 
 from mta import memory, paths
+from mta.check import preflight
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
 from mta.inbound.listener import Listener
@@ -22,6 +23,7 @@ from mta.logger import ERROR, NOTICE, WARN
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
+from mta.net.tls_server import TlsServer
 from mta.notes import Notes
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
 
 ORIGIN = "server"
+NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
 
 class StartError(Exception):
@@ -49,10 +52,14 @@ class StartError(Exception):
 
 
 class Server:
-    """What plugins know as `self.server`: notes they share, and a way to send mail."""
+    """What plugins know as `self.server`: notes they share, and a way to send mail.
+
+    public_ip: the address that the Internet knows this server by, "" when the operator did not say.
+    """
 
     def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
         self.notes = Notes()
+        self.public_ip = ""
         self._send = send
 
     def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
@@ -94,16 +101,19 @@ class Worker:
         self.logger, self._writer = self._open_log()
         self.config = Config(self.install_dir, paths.ETC, self._notice)
         configure_from(self.logger, self.config)
+        self._raise_limits()
         self._smtp = self.config.settings(SmtpSettings)
+        self._server.public_ip = self._smtp.public_ip
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
         self.me = self.config.value(ME) or socket.gethostname()
-        self.config.survey()
+        preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
         self._sockets = self._bind()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
+        self.tls = TlsServer(self.config, self.logger)
         self._refuse_fatal_problems()
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
@@ -117,6 +127,14 @@ class Worker:
         self._undo.append(writer.close)
         return logger, writer
 
+    def _raise_limits(self) -> None:
+        files = memory.raise_descriptor_limit()
+        if files < memory.ENOUGH_DESCRIPTORS:
+            self.logger.warn(
+                f"only {files} files may be open (ulimit -n), so only so many clients can be served",
+                origin=ORIGIN,
+            )
+
     def _notice(self, problem: Problem) -> None:
         """Configuration problems: before the start is done a fatal one stops it, later it is only told."""
         if problem.fatal and not self._started:
@@ -126,7 +144,9 @@ class Worker:
 
     def _refuse_fatal_problems(self) -> None:
         if self._problems:
-            raise StartError(str(self._problems[0]))
+            others = len(self._problems) - 1
+            more = f" (and {others} more, see haraka check -c {self.install_dir})" if others else ""
+            raise StartError(f"{self._problems[0]}{more}")
 
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
@@ -137,7 +157,7 @@ class Worker:
             sock = Endpoint.parse(text).bind()
             self._undo.append(sock.close)
             sockets.append(sock)
-        self.addresses = [name for sock in sockets if isinstance(name := sock.getsockname(), tuple)]
+        self.addresses = [name[:2] for sock in sockets if isinstance(name := sock.getsockname(), tuple)]
         return sockets
 
     def _open_spool(self) -> Spool:
@@ -172,7 +192,6 @@ class Worker:
             logger=self.logger,
             settings=self._outbound_settings,
             me=self.me,
-            config_dir=self.config.directory,
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
         )
 
@@ -186,6 +205,7 @@ class Worker:
             logger=self.logger,
             resolver=self.resolver,
             submit=self.outbound.submit,
+            tls=self.tls,
         )
 
     def _begin(self) -> None:
@@ -195,11 +215,19 @@ class Worker:
         self._undo.append(self.hooks.shutdown)
         self.outbound.start()
         self._listener = Listener(self._sockets, self.service)
+        self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
         self._started = True
         memory.settle()
         for text in self._smtp.listen:
             self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
+        if not self.tls.usable and self._wants_tls():
+            self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
+
+    def _wants_tls(self) -> bool:
+        """True when somebody expects TLS: the operator lists the plugin, or listens on a port for it."""
+        ports = {port for _, port in self.addresses}
+        return "tls" in self.config.get("plugins", "list") or not ports.isdisjoint(self._smtp.smtps_port)
 
     def _roll_back(self) -> None:
         if hasattr(self, "logger"):

@@ -64,13 +64,8 @@ class Relay(Plugin):
         self.cfg = settings
 
     def load_acl(self, lines: Iterable[str]) -> None:
-        entries = tuple(lines)
-        for entry in entries:
-            if parse_network(entry) is None:
-                self.logerror(
-                    f"relay_acl_allow: {entry!r} is neither an address nor a network and is left out"
-                )
-        self.acl_allow = tuple(entry for entry in entries if parse_network(entry) is not None)
+        """An entry that is no network has been reported by the reader; it must not cost us the others."""
+        self.acl_allow = tuple(entry for entry in lines if parse_network(entry) is not None)
 
     def load_routes(self, settings: RelayDestDomainsSettings) -> None:
         routes = {domain_key(domain): route for domain, route in settings.domains.items()}

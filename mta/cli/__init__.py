@@ -105,6 +105,18 @@ def _demo(argv: list[str]) -> int:
     return demo(argv)
 
 
+def _check(argv: list[str]) -> int:
+    from mta.cli.check import check
+
+    return check(argv)
+
+
+def _tls(argv: list[str]) -> int:
+    from mta.cli.tls import tls
+
+    return tls(argv)
+
+
 ACTIONS: dict[str, Callable[[Options], int]] = {
     "run": _run,
     "install": _install,
@@ -115,4 +127,4 @@ ACTIONS: dict[str, Callable[[Options], int]] = {
     "qlist": _qlist,
     "qstat": _qstat,
 }
-SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": _demo}
+SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "demo": _demo, "tls": _tls}

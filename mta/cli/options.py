@@ -16,6 +16,11 @@ Usage: haraka -c DIR              start the server with the installation in DIR
        haraka -h [NAME]           show this text, or the page of documentation called NAME
        haraka -l [-c DIR]         list the plugins that can be used
        haraka -o -c DIR           show which plugins run on which hook, in order
+       haraka check -c DIR [--strict] [--json]
+                                  say what is wrong with the installation; --strict fails on warnings too
+       haraka tls self-signed [-c DIR] [--host NAME]... [-f]
+                                  make a key and a certificate to begin with, in DIR/config or here;
+                                  -f replaces those that are there
        haraka --qlist -c DIR      list the mail that waits in the queue
        haraka --qstat -c DIR      count the mail that waits in the queue
        haraka demo [--once] [--port N]
@@ -46,7 +51,7 @@ class Options:
         return self.directory
 
 
-_FLAGS = {"run": "the server", "order": "-o", "qlist": "--qlist", "qstat": "--qstat"}
+_FLAGS = {"run": "the server", "check": "check", "order": "-o", "qlist": "--qlist", "qstat": "--qstat"}
 _SWITCHES = ("version", "list", "order", "qlist", "qstat")
 
 

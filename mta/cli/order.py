@@ -10,25 +10,12 @@ from mta.cli.errors import CommandError
 from mta.cli.installation import open_config
 from mta.config.schema import SmtpSettings
 from mta.logger import Logger
-from mta.notes import Notes
 from mta.plugin.errors import PluginError
+from mta.plugin.idle import IdleServer
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import Call, compile_chains
-from mta.smtp.address import Address
-from mta.smtp.reply import Reply
 
 _COLUMNS = ("Plugin", "Method", "Prio", "T/O")
-
-
-class IdleServer:
-    """What plugins get as their server while nothing is served."""
-
-    def __init__(self) -> None:
-        self.notes = Notes()
-
-    def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Refuse: this process has no queue."""
-        return Reply(451, "this process only lists plugins", "4.3.0")
 
 
 def show_order(directory: Path) -> int:

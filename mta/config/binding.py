@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from mta.config.ini import Entry, Sections
 from mta.config.known import ALREADY_SO, NOT_YET
 from mta.config.problem import Problem
-from mta.config.spec import Settings, Spec, ValueFile, specs
+from mta.config.spec import LinesFile, Settings, Spec, ValueFile, specs
 
 S = TypeVar("S", bound=Settings)
 T = TypeVar("T")
@@ -45,6 +45,17 @@ def bind_value(file: ValueFile[T], entry: Entry, previous: T) -> tuple[T, list[P
     return value, problems
 
 
+def check_entries(file: LinesFile, entries: Iterable[Entry]) -> list[Problem]:
+    """One problem for each entry of a list that is not what the list is made of."""
+    kind = file.kind
+    if kind is None:
+        return []
+    problems: list[Problem] = []
+    for entry in entries:
+        _value(Spec("", "", kind, None, file.doc), "", entry, None, problems)
+    return problems
+
+
 def _bind_fields(previous: S, sections: Sections, problems: list[Problem]) -> S:
     values: dict[str, Any] = {}
     for each in fields(previous):
@@ -62,8 +73,8 @@ def _bind_key(spec: Spec, sections: Sections, before: Any, problems: list[Proble
     entry = sections.get(spec.section, {}).get(spec.key)
     if entry is None or entry.text is None:
         return spec.default
-    if entry.text == "" and not spec.default:
-        # `key=` in a file is how an unset value is written; text kinds read it as "" anyway.
+    if not any(entry.text) and (not spec.default or type(spec.default) in (int, float)):
+        # `key=` in a file, or `key[]=`, is how an unset value is written; text kinds read it as "" anyway.
         return spec.default
     return _value(spec, spec.key, entry, before, problems)
 
@@ -83,7 +94,9 @@ def _value(spec: Spec, key: str, entry: Entry, before: Any, problems: list[Probl
         return spec.kind.parse(texts)
     except ValueError as error:
         message = "not usable" if spec.kind.secret else str(error)
-        problems.append(Problem(entry.file, message, entry.line, spec.section, key, spec.kind.allowed))
+        problems.append(
+            Problem(entry.file, message, entry.line, spec.section, key, spec.kind.allowed, fatal=True)
+        )
         return before
 
 

@@ -10,15 +10,15 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mta.config.binding import bind, bind_value
+from mta.config.binding import bind, bind_value, check_entries
 from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
 from mta.config.known import FILES_NOT_YET
 from mta.config.layer import Layer, Loaded, Reporter
 from mta.config.problem import Notice, Problem
-from mta.config.schema import SETTINGS
+from mta.config.schema import LISTS, SETTINGS
 from mta.config.secrets import with_secrets
-from mta.config.spec import Settings, ValueFile, specs
+from mta.config.spec import Settings, Spec, ValueFile, specs
 from mta.config.watch import Watch
 
 T = TypeVar("T")
@@ -79,6 +79,8 @@ class Config:
         """
         kind = type_of(name, type)
         declared, texts = declare(booleans), declare(text) + _schema_texts(name)
+        if on_change is not None and os.path.isabs(name):
+            self._watch.add(Path(name).parent)
         return self._read(lambda: self._get(name, kind, declared, texts), on_change)
 
     def get_int(self, name: str, default: int = 0) -> int:
@@ -94,7 +96,7 @@ class Config:
         return self._read(lambda: self._get_dir(name, kind), on_change)
 
     def settings(self, cls: type[S], on_change: Callable[[S], None] | None = None) -> S:
-        """The typed settings of one file; a bad value is reported and leaves the default, or what was before."""
+        """The typed settings of one file; a bad value is a fatal problem and leaves the default, or what was before."""
         bare = cls()
 
         def read() -> S:
@@ -121,6 +123,27 @@ class Config:
             return last
 
         return self._read(read, on_change)
+
+    def entries(self, name: str) -> list[Entry]:
+        """The lines of a list, each knowing its file and line."""
+        return self._content(name, "entries") or []
+
+    def written(self, cls: type[Settings]) -> Iterator[tuple[Spec, Entry]]:
+        """What the operator wrote into the file of these settings, as far as the schema knows the keys."""
+        sections: Sections = self._content(cls.FILE, "ini") or {}
+        known = {(spec.section, spec.key): spec for _, spec in specs(cls)}
+        for section, keys in sections.items():
+            for key, entry in keys.items():
+                spec = known.get((section, key)) or known.get((section, "")) or known.get((cls.REPEATED, key))
+                if spec is not None and not self._is_shipped(entry):
+                    yield spec, entry
+
+    def place(self, cls: type[Settings], section: str, key: str) -> tuple[str, int]:
+        """File and line (0: unknown) where a setting is written, or would be."""
+        for spec, entry in self.written(cls):
+            if (spec.section, spec.key) == (section, key):
+                return entry.file, entry.line
+        return str(self.directory / cls.FILE), 0
 
     def survey(self) -> None:
         """Report the files of a Haraka installation that this release does not read."""
@@ -150,6 +173,8 @@ class Config:
 
     def _get(self, name: str, kind: str, booleans: list[Declared], texts: list[Declared]) -> Any:
         content = self._content(name, kind)
+        if kind == "list":
+            self._check_list(name)
         if name == "me" and not content:
             return [socket.gethostname()] if kind == "list" else socket.gethostname()
         if kind == "ini":
@@ -169,7 +194,7 @@ class Config:
             return reduce(merge_sections, found) if found else None
         if kind in TREES:
             return reduce(merge_trees, found) if found else None
-        if kind in ("list", "data") and self._defaults is None:
+        if kind in ("list", "data", "entries") and self._defaults is None:
             return found[-1] if found else None  # an operator's empty list means none of the shipped entries
         return next((content for content in reversed(found) if content), found[-1] if found else None)
 
@@ -190,14 +215,23 @@ class Config:
                 for problem in bind(sections, cls())[1]:
                     self._reporter.report(problem)
 
+    def _check_list(self, name: str) -> None:
+        """The same for a list whose entries the schema knows."""
+        for file in LISTS:
+            if name == file.name and file.kind is not None:
+                for problem in check_entries(file, self.entries(name)):
+                    self._reporter.report(problem)
+
     def _given(self, cls: type[Settings], sections: Sections) -> frozenset[str]:
         """The fields that somebody wrote outside of the shipped files."""
-        shipped = os.path.join(self._shipped.directory, "")
         return frozenset(
             field
             for field, spec in specs(cls)
-            if (entry := sections.get(spec.section, {}).get(spec.key)) and not entry.file.startswith(shipped)
+            if (entry := sections.get(spec.section, {}).get(spec.key)) and not self._is_shipped(entry)
         )
+
+    def _is_shipped(self, entry: Entry) -> bool:
+        return entry.file.startswith(os.path.join(self._shipped.directory, ""))
 
     def _first_line(self, name: str) -> str | None:
         layer = self._layers[-1]

@@ -34,8 +34,8 @@ def type_of(name: str, wanted: str | None = None) -> str:
 def parse(kind: str, raw: bytes, file: str) -> tuple[Any, list[Problem]]:
     """What the file says, and lines of it that were left out.
 
-    value: Entry | None, not coerced yet; list and data: list of str; ini: Sections; json, yaml, toml: dicts and lists;
-    binary: bytes. Raises ParseError when the file as a whole cannot be understood.
+    value: Entry | None, not coerced yet; list and data: list of str; entries: the list as Entry, for those who want to
+    know the lines; ini: Sections; json, yaml, toml: dicts and lists; binary: bytes. Raises ParseError when the file as a whole cannot be understood.
     """
     if kind == "binary":
         return raw, []
@@ -50,6 +50,8 @@ def parse(kind: str, raw: bytes, file: str) -> tuple[Any, list[Problem]]:
     numbered = [(n, line.strip()) for n, line in enumerate(lines, 1) if not _NOT_AN_ENTRY.match(line)]
     if kind == "list":
         return [entry for _, entry in numbered], []
+    if kind == "entries":
+        return [Entry(entry, file, number) for number, entry in numbered], []
     return (Entry(numbered[0][1], file, numbered[0][0]) if numbered else None), []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ T = TypeVar("T")
 
 TRUE = ("true", "yes", "ok", "enabled", "on", "1")
 FALSE = ("false", "no", "disabled", "off", "0")
+TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+SASL = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
 LEVELS = ("DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "EMERG")
 
 
@@ -92,6 +95,14 @@ def _commas(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(item.strip() for text in texts for item in text.split(",") if item.strip())
 
 
+def _mechanisms(texts: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(name.upper() for name in _commas(texts))
+    unknown = [name for name in names if name not in SASL]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not one of them")
+    return names
+
+
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         raise ValueError(f"{text!r} is not a number of seconds")
@@ -100,6 +111,42 @@ def _seconds(text: str) -> float:
 
 def _show_flag(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network") from None
+    return text
+
+
+def _networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """IPv6 addresses may stand in brackets: `[2001:db8::1]`, `[2001:db8::]/32`. A blank entry is none: `hosts[]=`."""
+    return tuple(_network(re.sub(r"^\[(.*)\]", r"\1", text.strip())) for text in texts if text.strip())
+
+
+def _ports(texts: Sequence[str]) -> tuple[int, ...]:
+    return tuple(_PORT.parse([text]) for text in _commas(texts))
+
+
+def _show_ports(ports: tuple[int, ...]) -> str:
+    return ", ".join(map(str, ports))
+
+
+def _tls_version(text: str) -> str:
+    for version in TLS_VERSIONS:
+        if text.lower() in (version.lower(), version.lower().removeprefix("tlsv")):
+            return version
+    raise ValueError(f"{text!r} is not one of them")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    return text
 
 
 TEXT = scalar("text", str)
@@ -111,7 +158,17 @@ INTERVALS = scalar(
     "none, or a list such as 1m, 5m*2, 1h with the units s, m, h, d", parse_intervals, show_intervals
 )
 LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
+MECHANISMS: Kind[tuple[str, ...]] = Kind(f"a list of {', '.join(SASL)}", _mechanisms, ",".join)
 LINES: Kind[tuple[str, ...]] = Kind("text, one line of the greeting each", tuple, "".join, array=True)
 HOSTS: Kind[tuple[str, ...]] = Kind(
     "host:port, host:port", lambda texts: parse_hosts(",".join(texts)), ", ".join
 )
+NETWORK = scalar("an address such as 192.0.2.1 or 2001:db8::1, a network such as 192.0.2.0/24", _network)
+NETWORKS: Kind[tuple[str, ...]] = Kind(
+    "an address or a network such as 192.0.2.0/24, one each", _networks, ", ".join, array=True
+)
+_PORT = whole(1, 65535)
+PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)
+PORT_LINES = Kind("a port from 1 to 65535, one each", _ports, _show_ports, array=True)
+TLS_VERSION = scalar(", ".join(TLS_VERSIONS), _tls_version)
+PATTERN = scalar("a regular expression", _pattern)

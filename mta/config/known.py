@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 _LATER = "a Haraka setting that this release does not honour yet"
+_NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
+_NO_OCSP = "not honoured: authorities have given up OCSP"
+_MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
 
@@ -13,10 +16,15 @@ def _later(section: str, *keys: str) -> dict[tuple[str, str], str]:
 # By file, then (section, key); the key * stands for every key of that section.
 NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     "smtp.ini": _later("main", "nodes", "user", "group", "daemonize", "daemon_log_file", "daemon_pid_file")
-    | _later("main", "smtps_port", "public_ip"),
-    "connection.ini": _later("haproxy", "*")
-    | _later("headers", "clean_auth_results")
-    | _later("max", "mime_parts", "data_line_length"),
+    | {("main", key): _MOVED for key in ("smtputf8", "strict_rfc1869", "spool_dir", "spool_after")}
+    | {("headers", "*"): _MOVED},
+    "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
+    | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}
+    | _later("main", "mutual_tls", "force_tls_hosts")
+    | {
+        (section, "*"): _LATER
+        for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude", "outbound", "redis")
+    },
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
@@ -31,12 +39,27 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
 ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
-_FILES = ("tls.ini", "http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
+_FILES = ("http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 _IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
+
+# Files of Haraka before 3.1, and where in connection.ini their setting is now.
+_MOVED_FILES = {
+    "haproxy_hosts": "[haproxy] hosts",
+    "smtpgreeting": "[message] greeting",
+    "ehlo_hello_message": "[message] helo",
+    "connection_close_message": "[message] close",
+    "banner_includes_uuid": "[uuid] banner_chars",
+    "deny_includes_uuid": "[uuid] deny_chars",
+    "databytes": "[max] bytes",
+    "max_mime_parts": "[max] mime_parts",
+    "max_line_length": "[max] line_length",
+    "max_data_line_length": "[max] data_line_length",
+}
 
 FILES_NOT_YET: dict[str, str] = {
     **dict.fromkeys(_FILES + _TEMPLATES, "a Haraka file that this release does not read yet"),
     **{f"outbound.{key}": f"not read; write {key} in outbound.ini" for key in _IN_OUTBOUND_INI},
     "outbound.received_header": "not read; write received_header in outbound.ini",
+    **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},
 }

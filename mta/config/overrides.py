@@ -60,6 +60,10 @@ class _Source:
             return written or str(value).lower()
         return written or (value if isinstance(value, str) else json.dumps(value, default=str))
 
+    def element(self, index: int, value: Any) -> Entry:
+        """One line of a list."""
+        return Entry(self.text((str(index),), value), self.file, self.line((str(index),)))
+
     def entry(self, path: Path, value: Any) -> Entry:
         if value is None:
             return Entry(None, self.file, self.line(path))
@@ -80,7 +84,7 @@ def _replace(files: Files, name: str, value: Any, source: _Source) -> Problem | 
         files[name] = (kind, value)
     elif isinstance(value, list):
         # A name without extension is a list or a single value, as its reader says.
-        files[name] = ("list", [source.text((str(index),), item) for index, item in enumerate(value)])
+        files[name] = ("entries", [source.element(index, item) for index, item in enumerate(value)])
     elif isinstance(value, dict):
         return _problem(source, name, "a value or a list")
     else:
@@ -117,9 +121,16 @@ def as_type(kind: str, found: tuple[str, Any]) -> Any:
     have, content = found
     if have == kind or kind in TREES:
         return content
-    lines: list[str] = content if have == "list" else content.text.split("\n") if content else []
-    if kind in ("list", "data"):
-        return lines
+    entries: list[Entry] = content if have == "entries" else _split(content)
+    if kind == "entries":
+        return entries
     if kind == "value":
-        return Entry(lines[0], "") if lines else None
-    return "\n".join(lines).encode()
+        return entries[0] if entries else None
+    lines = [str(entry.text) for entry in entries]
+    return lines if kind in ("list", "data") else "\n".join(lines).encode()
+
+
+def _split(value: Entry | None) -> list[Entry]:
+    """The lines of a text that stands where a list may stand."""
+    texts = str(value.text).split("\n") if value else []
+    return [Entry(text, value.file, value.line) for text in texts if value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class ConfigError(ValueError):
@@ -14,8 +14,8 @@ class ConfigError(ValueError):
 class Problem:
     """One thing that is wrong in one file; `str(problem)` is the line for the operator.
 
-    `line` counts from 1, 0 when it is not known. `fatal` is True when the file could not be read or understood, so
-    that a server which is starting should not; a running one keeps what it had.
+    `line` counts from 1, 0 when it is not known. `fatal` is True when the file, or a value of a known key in it, could
+    not be read or understood, so that a server which is starting should not; a running one keeps what it had.
     """
 
     file: str
@@ -26,13 +26,31 @@ class Problem:
     allowed: str = ""
     fatal: bool = False
 
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        section = f" [{self.section}]" if self.section else ""
-        name = section + (f" {self.key}" if self.key else "")
+    @property
+    def place(self) -> str:
+        """`FILE:LINE`, or only the file."""
+        return _one_line(f"{self.file}:{self.line}" if self.line else self.file)
+
+    @property
+    def text(self) -> str:
+        """What follows the place: section, key, what is wrong, what is allowed."""
+        section = f"[{self.section}] " if self.section else ""
+        key = f"{self.key}: " if self.key else ""
+        if section and not key:
+            section = f"[{self.section}]: "
         allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        line = f"{where}:{name}{':' if name else ''} {self.message}{allowed}"
-        return line if line.isprintable() else "".join(map(_printable, line))
+        return _one_line(f"{section}{key}{self.message}{allowed}")
+
+    def saying(self, message: str) -> Problem:
+        """The same place with another message."""
+        return replace(self, message=message)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_printable, text))
 
 
 def _printable(character: str) -> str:

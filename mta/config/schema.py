@@ -8,7 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from mta.config.kinds import FLAG, HOSTS, INTERVALS, LEVEL, LINES, LIST, SECONDS, SECRET, TEXT, choice, whole
+from mta.config.kinds import (
+    FLAG,
+    HOSTS,
+    INTERVALS,
+    LEVEL,
+    LINES,
+    LIST,
+    MECHANISMS,
+    NETWORK,
+    NETWORKS,
+    PATTERN,
+    PORT_LINES,
+    PORTS,
+    SECONDS,
+    SECRET,
+    TEXT,
+    TLS_VERSION,
+    choice,
+    whole,
+)
+from mta.config.passwords import PASSWORD, StoredPassword
 from mta.config.routes import ROUTE, Route
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
 
@@ -25,7 +45,9 @@ class SmtpSettings(Settings):
     listen: tuple[str, ...] = setting("main", "listen", LIST, ("[::0]:25",), "Addresses to listen on: a port, host:port, [IPv6]:port or the path of a unix socket.")
     listen_host: str = setting("main", "listen_host", TEXT, "[::0]", "Host that goes with `port`; older spelling of `listen`.")
     port: int = setting("main", "port", whole(0, 65535), 0, "When not 0, listen_host:port is listened on too; older spelling of `listen`.")
-    inactivity_timeout: int = setting("main", "inactivity_timeout", whole(1), 300, "Seconds without a byte from the client after which its session ends with 421.")
+    smtps_port: tuple[int, ...] = setting("main", "smtps_port", PORTS, (465,), "Ports of `listen` where TLS begins at once, before the greeting.")
+    inactivity_timeout: int = setting("main", "inactivity_timeout", whole(1), 300, "Seconds that a client may be silent, or take for one command line, before its session ends with 421.")
+    public_ip: str = setting("main", "public_ip", TEXT, "", "Address that this server has on the Internet, for plugins, where the machine itself has another one.")
     graceful_shutdown: bool = setting("main", "graceful_shutdown", FLAG, False, "On SIGINT too, let messages that are coming in finish first (SIGTERM always does).")
     force_shutdown_timeout: int = setting("main", "force_shutdown_timeout", whole(0), 30, "Seconds that a graceful stop may take.")
     plugin_timeout_action: str = setting("main", "plugin_timeout_action", choice("defer", "continue"), "defer", "A plugin that does not answer in time: `defer` tells the client to try later, `continue` asks the next plugin.")
@@ -40,6 +62,27 @@ class SmtpSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class ExtensionSettings(Settings):
+    """connection.ini [extensions]: what is offered in the reply to EHLO."""
+
+    FILE: ClassVar[str] = "connection.ini"
+
+    pipelining: bool = setting("extensions", "pipelining", FLAG, True, "Offer PIPELINING (RFC 2920), commands sent without waiting for replies.")
+    chunking: bool = setting("extensions", "chunking", FLAG, True, "Offer CHUNKING (RFC 3030), the message in chunks by BDAT.")
+    binarymime: bool = setting("extensions", "binarymime", FLAG, True, "Offer BINARYMIME (RFC 3030); parts that are not lines are stored as base64. Needs `chunking`.")
+    dsn: bool = setting("extensions", "dsn", FLAG, True, "Offer DSN (RFC 3461): RET, ENVID, NOTIFY and ORCPT are kept with the mail.")
+    requiretls: bool = setting("extensions", "requiretls", FLAG, True, "Offer REQUIRETLS (RFC 8689) inside TLS: the mail leaves by TLS with a valid certificate only.")
+    deliverby: bool = setting("extensions", "deliverby", FLAG, True, "Offer DELIVERBY (RFC 2852): BY is kept with the mail.")
+    futurerelease: bool = setting("extensions", "futurerelease", FLAG, True, "Offer FUTURERELEASE (RFC 4865) to clients that may relay and on ports 587 and 465: the mail waits in the queue.")
+    futurerelease_max: int = setting("extensions", "futurerelease_max", whole(1, 999999999), 2592000, "Seconds that a mail may be held.")
+    mt_priority: bool = setting("extensions", "mt_priority", FLAG, True, "Offer MT-PRIORITY (RFC 6710): the priority is kept with the mail; only clients that may relay can raise it.")
+    limits: bool = setting("extensions", "limits", FLAG, True, "Offer LIMITS (RFC 9422) with the limits on recipients and messages.")
+    etrn: bool = setting("extensions", "etrn", FLAG, True, "Offer ETRN (RFC 1985), which is answered with 459 or 458: mail leaves when it is due.")
+    vrfy: bool = setting("extensions", "vrfy", FLAG, True, "Offer VRFY, which is answered with 252 unless a plugin knows better.")
+    help: bool = setting("extensions", "help", FLAG, True, "Offer HELP, which lists the commands.")
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings(Settings):
     """connection.ini: what a client may do, and what it is told."""
 
@@ -50,17 +93,51 @@ class ConnectionSettings(Settings):
     strict_rfc1869: bool = setting("main", "strict_rfc1869", FLAG, False, "Refuse a blank after `MAIL FROM:` or `RCPT TO:` and addresses without angle brackets.")
     smtputf8: bool = setting("main", "smtputf8", FLAG, True, "Offer SMTPUTF8 (RFC 6531), addresses outside ASCII.")
     bare_newline: str = setting("main", "bare_newline", choice("reject", "repair"), "reject", "A CR or LF that stands alone: `reject` refuses the message, `repair` makes it CRLF. Only CRLF.CRLF ends a message either way.")
+    min_data_rate: int = setting("main", "min_data_rate", whole(0), 100, "Bytes a second that a message comes in at, counted after the first inactivity_timeout seconds: who is slower gets 421; 0: no limit.")
     add_received: bool = setting("headers", "add_received", FLAG, True, "Add a Received field to each message.")
+    clean_auth_results: bool = setting("headers", "clean_auth_results", FLAG, True, "Rename the Authentication-Results that a message comes with to Original-Authentication-Results, so that nobody takes them for ours.")
     show_version: bool = setting("headers", "show_version", FLAG, True, "Name the release in the greeting and in Received fields.")
     max_header_lines: int = setting("headers", "max_lines", whole(1), 1000, "Header lines that a message may have.")
     max_received: int = setting("headers", "max_received", whole(1), 100, "Received fields that a message may arrive with; more is taken for a loop.")
     max_bytes: int = setting("max", "bytes", whole(0), 26214400, "Size of a message in bytes, offered as SIZE; 0 is no limit.")
-    max_line_length: int = setting("max", "line_length", whole(64, 65536), 512, "Bytes in a command line with its CRLF.")
+    data_line_length: int = setting("max", "data_line_length", whole(0, 1048576), 992, "Bytes in a line of a message with its CRLF; a longer one is folded: it goes on, behind a blank, on the next line. 0: lines stay as they are.")
+    max_mime_parts: int = setting("max", "mime_parts", whole(1), 1000, "MIME parts that a message may have, counted when a plugin looks at its body.")
+    max_line_length: int = setting("max", "line_length", whole(64, 65536), 512, "Bytes in a command line with its CRLF; after EHLO the parameters of MAIL and RCPT may add 1024.")
+    max_connections: int = setting("max", "connections", whole(0), 20000, "Clients connected at the same time; the next one reads 421. 0: as many as there are file descriptors for.")
+    max_connections_per_ip: int = setting("max", "connections_per_ip", whole(0), 0, "Clients connected at the same time from one address (IPv6: one /64 network); 0: no limit. Behind a load balancer of [haproxy] it is the client's own address that counts.")
+    max_session_seconds: int = setting("max", "session_seconds", whole(1), 86400, "Seconds that a session may last, busy or idle.")
+    max_commands: int = setting("max", "commands", whole(0), 1000000, "Commands in a session; 0: no limit.")
+    max_errors: int = setting("max", "errors", whole(0), 20, "Commands in a session that are wrong, out of order or unknown; one more ends it with 421. 0: no limit.")
+    max_unrecognized: int = setting("max", "unrecognized_commands", whole(0), 10, "Commands in a session that nobody knows; one more ends it with 421. 0: no limit.")
+    max_recipients: int = setting("max", "recipients", whole(100, 999999), 10000, "Recipients that a message may have, offered as RCPTMAX; more get 452.")
+    max_messages: int = setting("max", "messages", whole(0, 999999), 0, "Messages in one session, offered as MAILMAX; after them MAIL is answered with 421. 0 is no limit.")
     greeting: tuple[str, ...] = setting("message", "greeting", LINES, (), "Text of the 220 greeting, one `greeting[]=` for each line; unset, the server names itself.")
     helo: str = setting("message", "helo", TEXT, "Haraka is at your service.", "End of the reply to HELO and EHLO.")
     close: str = setting("message", "close", TEXT, "closing connection. Have a jolly good day.", "Reply to QUIT.")
     banner_chars: int = setting("uuid", "banner_chars", whole(0, 40), 6, "Characters of the session's uuid shown in the greeting.")
     deny_chars: int = setting("uuid", "deny_chars", whole(0, 40), 0, "Characters of the session's uuid put in front of replies that refuse.")
+    haproxy_hosts: tuple[str, ...] = setting("haproxy", "hosts", NETWORKS, (), "Load balancers, one `hosts[]=` for each address or network: they get no banner until they have said, with the PROXY protocol (version 1 or 2), who their client is.")
+    extensions: ExtensionSettings = field(default_factory=ExtensionSettings, metadata={"group": ExtensionSettings})
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings(Settings):
+    """tls.ini: encryption of what comes in."""
+
+    FILE: ClassVar[str] = "tls.ini"
+
+    key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
+    cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
+    dhparam: str = setting("main", "dhparam", TEXT, "dhparams.pem", "PEM file with DH parameters, for TLS 1.2 without elliptic curves; it need not be there.")
+    ca: str = setting("main", "ca", TEXT, "", "PEM file with the authorities whose client certificates are believed; empty: those of the system.")
+    ciphers: str = setting("main", "ciphers", TEXT, "", "Ciphers of TLS 1.2 and before in the way of OpenSSL; empty: its own choice.")
+    min_version: str = setting("main", "minVersion", TLS_VERSION, "TLSv1.2", "Oldest version of TLS that is spoken.")
+    honor_cipher_order: bool = setting("main", "honorCipherOrder", FLAG, True, "The order of our ciphers counts, not the client's.")
+    request_cert: bool = setting("main", "requestCert", FLAG, True, "Ask clients for a certificate; whether it could be verified is told to plugins and in the log.")
+    reject_unauthorized: bool = setting("main", "rejectUnauthorized", FLAG, False, "Refuse TLS with clients that have no certificate which can be verified.")
+    require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
+    no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
+    no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +222,18 @@ class SmtpForwardSettings(Settings):
     connect_timeout: int = setting("main", "connect_timeout", whole(1), 30, "Seconds to wait for a connection.")
 
 
+@dataclass(frozen=True, slots=True)
+class AuthFlatFileSettings(Settings):
+    """auth_flat_file.ini: users and their passwords."""
+
+    FILE: ClassVar[str] = "auth_flat_file.ini"
+
+    methods: tuple[str, ...] = setting("core", "methods", MECHANISMS, ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"), "Mechanisms to offer, each only if the password of some user allows it; empty: none.")
+    constrain_sender: bool = setting("core", "constrain_sender", FLAG, True, "Who logs in as user@domain may send as that organisational domain only.")
+    without_tls: str = setting("core", "without_tls", choice("private", "local", "never"), "private", "Who may log in over a connection without TLS: clients on private networks, on this machine, or nobody. Clients on public addresses never may.")
+    users: dict[str, StoredPassword] = field(default_factory=dict, repr=False, metadata={"spec": Spec("users", "", PASSWORD, {}, "One line for each user: the name, and the hash of the password.")})
+
+
 ME = ValueFile("me", TEXT, "", "Name of this server in greetings, HELO and trace fields; empty: the host name.")
 PLUGIN_TIMEOUT = ValueFile("plugin_timeout", SECONDS, 30.0, "Seconds that a plugin may take; `NAME.timeout` says it for one plugin.")
 QUEUE_DIR = ValueFile("queue_dir", TEXT, "queue", "Directory of the queue; relative to the installation.")
@@ -157,9 +246,16 @@ LISTS = (
     LinesFile("plugins", "Plugins in the order in which they are asked."),
     LinesFile("host_list", "Domains that we accept mail for."),
     LinesFile(
-        "host_list_regex", "The same as regular expressions, each matching a whole domain in any case."
+        "host_list_regex",
+        "The same as regular expressions, each matching a whole domain in any case.",
+        kind=PATTERN,
     ),
-    LinesFile("relay_acl_allow", "Addresses and networks whose clients may relay."),
+    LinesFile("relay_acl_allow", "Addresses and networks whose clients may relay.", kind=NETWORK),
+    LinesFile(
+        "xclient.hosts",
+        "Addresses and networks of proxies and content filters that may say XCLIENT and XFORWARD; this machine always may.",
+        kind=NETWORK,
+    ),
     LinesFile(
         "outbound.bounce_message", "Text of a bounce: header fields, an empty line, the body.", raw=True
     ),
@@ -167,9 +263,11 @@ LISTS = (
 SETTINGS: tuple[type[Settings], ...] = (
     SmtpSettings,
     ConnectionSettings,
+    TlsSettings,
     OutboundSettings,
     LogSettings,
     RelaySettings,
     RelayDestDomainsSettings,
     SmtpForwardSettings,
+    AuthFlatFileSettings,
 )

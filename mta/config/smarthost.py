@@ -31,6 +31,11 @@ def parse_host(item: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_host_name(text: str) -> bool:
+    """True for what may be looked up in the DNS."""
+    return _NAME.match(text) is not None
+
+
 def _host_and_port(item: str) -> tuple[str, int]:
     found = _BRACKETED.match(item) or _PLAIN.match(item)
     host, port = (found["host"], int(found["port"] or DEFAULT_PORT)) if found else (item, DEFAULT_PORT)

@@ -52,11 +52,12 @@ class ValueFile(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LinesFile:
-    """A file of lines: entries of a list, or with `raw` a text that is taken as it stands."""
+    """A file of lines: entries of a list, or with `raw` a text that is taken as it stands; `kind` is that of an entry."""
 
     name: str
     doc: str
     raw: bool = False
+    kind: Kind[Any] | None = None
 
 
 def specs(settings: type[Settings]) -> list[tuple[str, Spec]]:

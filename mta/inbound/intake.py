@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from mta.message.folding import LineFolder
 from mta.message.header import Header, split_header
-from mta.smtp.data import DataDecoder
+from mta.smtp.data import DataDecoder, HiddenEnd
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 1 << 20  # a header is held in memory; a thousand full lines (RFC 5322 2.1.1) fit
 
 BARE_NEWLINE = Reply(550, "Bare CR or LF in the message: lines end with CRLF", "5.6.0")
+HIDDEN_END = Reply(550, "A line of a dot and NUL in the message", "5.6.0")
 TOO_BIG = Reply(552, "Message too big!", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "Header too big", "5.3.4")
 CANNOT_STORE = Reply(451, "Insufficient system storage", "4.3.1")
+
+
+class Decoder(Protocol):
+    """What brings the bytes of a client into SMTP form: mta.smtp.data for DATA, mta.smtp.chunks for BDAT."""
+
+    done: bool
+    rest: bytes
+    bare_newline: bool
+
+    def feed(self, chunk: bytes, /) -> bytes: ...
 
 
 class Intake:
@@ -30,7 +42,9 @@ class Intake:
     __slots__ = (
         "_decoder",
         "_dots",
+        "_folder",
         "_head",
+        "_hidden",
         "_in_header",
         "_limit",
         "_max_lines",
@@ -43,16 +57,24 @@ class Intake:
         "too_big",
     )
 
-    def __init__(self, stream: MessageStream, settings: ConnectionSettings, utf8: bool = False) -> None:
+    def __init__(
+        self,
+        stream: MessageStream,
+        settings: ConnectionSettings,
+        utf8: bool = False,
+        decoder: Decoder | None = None,
+    ) -> None:
         self._stream = stream
         self._utf8 = utf8
         self._repair = settings.bare_newline == "repair"
-        self._decoder = DataDecoder(self._repair)
+        self._decoder: Decoder = decoder or DataDecoder(self._repair)
         self._limit = settings.max_bytes
         self._max_lines = settings.max_header_lines
         self._head = b""
+        self._hidden = HiddenEnd()
         self._in_header = True
         self._dots = 0
+        self._folder = LineFolder(settings.data_line_length) if settings.data_line_length else None
         self.received = 0
         self.fault: Reply | None = None
         self.too_big = False
@@ -68,9 +90,17 @@ class Intake:
         """What the client sent behind the final dot."""
         return self._decoder.rest
 
+    @property
+    def folded(self) -> bool:
+        """True when a line was so long that it was made two."""
+        return self._folder is not None and self._folder.folded
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes from the client."""
-        piece = self._decoder.feed(chunk)
+        self.take(self._decoder.feed(chunk))
+
+    def take(self, piece: bytes) -> None:
+        """Take the next bytes in SMTP form, as the decoder gave them."""
         self.received += len(piece)
         if self.fault is None:
             self._keep(piece)
@@ -78,11 +108,13 @@ class Intake:
     def _keep(self, piece: bytes) -> None:
         if self._decoder.bare_newline and not self._repair:
             self._refuse(BARE_NEWLINE)
+        elif self._hidden.feed(piece):
+            self._refuse(HIDDEN_END)
         elif self._limit and self.received > self._limit and self._exceeds(piece):
             self.too_big = True
             self._refuse(TOO_BIG)
         else:
-            self._store(piece)
+            self._store(self._folder.feed(piece) if self._folder is not None else piece)
 
     def _refuse(self, reply: Reply) -> None:
         self.fault = reply

@@ -5,25 +5,35 @@ from __future__ import annotations
 import _socket
 import errno
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import gevent
 from gevent import get_hub
 from gevent.pool import Group
 
+from mta import memory
 from mta.connection import Connection, Endpoint
+from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
-from mta.net.ip import is_local, is_private
-from mta.net.wire import READ, Wire
+from mta.net.wire import READ, SLACK, Wire
+from mta.plugin.endpoints import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mta.inbound.limits import Seat
     from mta.inbound.service import Service
 
 ACCEPTS_A_TURN = 64
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.5  # seconds to wait for descriptors to come back
+QUIET = 1.0  # seconds in which at most one line tells of clients turned away: they must not fill the log
+
+# accept(2): what a client did, or its network; the socket itself is well.
+OF_ONE_CLIENT = frozenset(
+    {errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENETUNREACH}
+    | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ETIMEDOUT}
+)
 
 
 class Listener:
@@ -34,18 +44,25 @@ class Listener:
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
         self._greenlets = Group()
+        self._crowd = Crowd(memory.descriptors())
+        self._turned_away = 0
+        self._told = 0.0
+        self._failing = False
         loop = get_hub().loop
         self._watchers = [(loop.io(sock.fileno(), READ), sock) for sock in self._sockets]
 
     def start(self) -> None:
         """Begin to accept."""
+        self._watch()
+
+    def _watch(self) -> None:
         for watcher, sock in self._watchers:
             watcher.start(self._accept, sock)
 
     @property
     def count(self) -> int:
         """How many clients are connected."""
-        return len(self._sessions)
+        return self._crowd.count
 
     def stop(self) -> None:
         """Accept no more, close the listening sockets, tell idle clients; busy ones finish their command first."""
@@ -67,34 +84,66 @@ class Listener:
         for _ in range(ACCEPTS_A_TURN):
             try:
                 fd, address = sock._accept()  # type: ignore[attr-defined]  # what socket.accept is made of
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
             except OSError as error:
-                self._accept_failed(error)
+                if error.errno not in OF_ONE_CLIENT:
+                    self._accept_failed(error)
                 return
             client = _socket.socket(sock.family, socket.SOCK_STREAM, 0, fd)
             client.setblocking(False)
-            self._greenlets.spawn(self._serve, client, address)
+            self._let_in(client, address)
+        self._failing = False
+
+    def _let_in(self, client: _socket.socket, address: object) -> None:
+        remote = _endpoint(address)
+        seat = self._crowd.seat(remote.ip, self._service.settings)
+        if seat is None:
+            self._turn_away(client, remote)
+        else:
+            self._greenlets.spawn(self._serve, client, remote, seat)
+
+    def _turn_away(self, client: _socket.socket, remote: Endpoint) -> None:
+        """One system call, no greenlet: whoever floods us must not cost more than that."""
+        try:
+            client.send(TOO_MANY_CONNECTIONS.to_bytes())
+        except OSError:
+            pass  # gone already
+        client.close()
+        self._turned_away += 1
+        now = time.monotonic()
+        if now - self._told >= QUIET:
+            fields = {"ip": remote.ip, "open": self._crowd.count, "turned_away": self._turned_away}
+            self._service.logger.warn("too many connections", fields)
+            self._told, self._turned_away = now, 0
 
     def _accept_failed(self, error: OSError) -> None:
-        self._service.logger.error(f"cannot accept connections: {error}; trying again in {PAUSE} s")
-        if error.errno in OUT_OF_RESOURCES:
-            # The socket stays readable: without a pause the loop would do nothing but fail.
-            for watcher, sock in self._watchers:
-                watcher.stop()
-                gevent.spawn_later(PAUSE, watcher.start, self._accept, sock)
+        """Pause: the sockets stay readable, and without descriptors the loop would do nothing but fail."""
+        if not self._failing:
+            self._service.logger.error(f"cannot accept connections: {error}; trying again every {PAUSE} s")
+        self._failing = True
+        for watcher, _ in self._watchers:
+            watcher.stop()
+        gevent.spawn_later(PAUSE, self._watch)
 
-    def _serve(self, client: _socket.socket, address: object) -> None:
+    def _serve(self, client: _socket.socket, remote: Endpoint, seat: Seat) -> None:
+        try:
+            self._run(client, remote, seat)
+        finally:
+            seat.leave()
+
+    def _run(self, client: _socket.socket, remote: Endpoint, seat: Seat) -> None:
         service = self._service
         wire = Wire(
             client, timeout=service.smtp.inactivity_timeout, lenient=service.settings.bare_newline == "repair"
         )
+        wire.until = wire.now + service.settings.max_session_seconds + SLACK
         try:
-            remote, local = _endpoint(address), _endpoint(client.getsockname())
+            local = _endpoint(client.getsockname())
         except OSError:
             wire.close()  # gone before it was served
             return
         session = Session(Connection(service.logger, remote, local), wire, service)
+        session.seat = seat
+        session.tls_first = local.port in service.smtp.smtps_port
         self._sessions.add(session)
         try:
             session.run()
@@ -105,11 +154,8 @@ class Listener:
 
 def _endpoint(address: object) -> Endpoint:
     if not isinstance(address, tuple):
-        endpoint = Endpoint("", 0)  # a unix socket: whoever may open it is on this machine
-        endpoint.is_local = endpoint.is_private = True
-        return endpoint
+        end = Endpoint("", 0)  # a unix socket: whoever may open it is on this machine
+        end.is_local = end.is_private = True
+        return end
     ip = address[0].removeprefix("::ffff:") if "." in address[0] else address[0]
-    endpoint = Endpoint(ip, address[1])
-    endpoint.is_local = is_local(ip)
-    endpoint.is_private = is_private(ip)
-    return endpoint
+    return endpoint(ip, address[1])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from mta.inbound import content
 from mta.inbound.answers import Refusal, refuse, reply_with
 from mta.inbound.intake import Intake
+from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
 from mta.plugin.verdict import OK
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
+    from mta.connection import Connection
     from mta.inbound.session import Session
     from mta.plugin.verdict import Verdict
     from mta.transaction import Transaction
@@ -36,8 +39,13 @@ def receive(session: Session) -> Reply:
         if session.wire.pending:
             connection.early_talker = True  # RFC 2920 3.1: DATA is the last of a group
         session.reply(GO_AHEAD)
-        refusal = _take_in(session, transaction) or _check(session, transaction)
-    reply = refusal or _decide(session, transaction)
+        refusal = _take_in(session, transaction)
+    return conclude(session, transaction, refusal)
+
+
+def conclude(session: Session, transaction: Transaction, refusal: Reply | None) -> Reply:
+    """The message is all there, or refused already: check it, hand it to a queue; the reply, and the transaction's end."""
+    reply = refusal or _check(session, transaction) or _decide(session, transaction)
     _account(session, transaction, reply)
     session.reset_transaction()
     return reply
@@ -48,14 +56,22 @@ def _take_in(session: Session, transaction: Transaction) -> Reply | None:
     wire = session.wire
     utf8 = "SMTPUTF8" in transaction.params
     intake = Intake(transaction.message_stream, session.service.settings, utf8)
+    pace: Pace | None = None  # most messages come in one piece
     while not intake.done:
         chunk = wire.read_chunk(DATA_READ_SIZE)
         if not chunk:
             raise EOFError("the client closed the connection inside DATA")
         intake.feed(chunk)
+        if not intake.done:
+            pace = pace or Pace(wire, session.service.settings)
+            pace.received(intake.received)
+    if pace is not None:
+        pace.end()
     if intake.rest:
         wire.unread(intake.rest)
     session.connection.totalbytes += intake.received
+    if intake.folded:
+        transaction.notes["data_line_length_exceeded"] = True
     if intake.error is not None:
         session.connection.logerror(
             f"cannot store the message: {intake.error}; check spool_dir in connection.ini"
@@ -69,9 +85,25 @@ def _check(session: Session, transaction: Transaction) -> Reply | None:
     settings = session.service.settings
     if transaction.header.count("Received") > settings.max_received:
         return MAIL_LOOP
+    if settings.clean_auth_results:
+        trace.take_over_results(transaction.header)
     if settings.add_received:
         transaction.add_leading_header("Received", _received(session, transaction))
-    return refuse("data_post", session.run_hook("data_post"))
+    transaction.max_mime_parts = settings.max_mime_parts
+    refusal = content.look_into(session, transaction) or _data_post(session, transaction)
+    results = session.connection.auth_results()
+    if results and refusal is None:
+        field = trace.authentication_results(session.service.me, results)
+        transaction.add_leading_header(trace.AUTHENTICATION_RESULTS, field)
+    return refusal
+
+
+def _data_post(session: Session, transaction: Transaction) -> Reply | None:
+    """Ask the plugins; what they wish for the body then is done as well."""
+    verdict = session.run_hook("data_post")
+    if transaction.too_many_parts:
+        return content.TOO_MANY_PARTS
+    return refuse("data_post", verdict) or content.look_into(session, transaction)
 
 
 def _received(session: Session, transaction: Transaction) -> str:
@@ -81,12 +113,20 @@ def _received(session: Session, transaction: Transaction) -> str:
         remote_info=trace.remote_info(c.remote.info, c.remote.ip),
         me=session.service.me,
         local_info=session.service.product,
-        protocol=trace.protocol(c.esmtp, c.tls.enabled, False),
+        protocol=trace.protocol(c.esmtp, c.tls.enabled, c.authenticated),
         uuid=transaction.uuid,
         mail_from=str(transaction.mail_from),
         date=trace.date_to_str(time.time()),
         tls_cipher=c.tls.cipher,
+        auth=_comments(c),
     )
+
+
+def _comments(connection: Connection) -> str:
+    """What else the Received field says about the client."""
+    authenticated = "(authenticated bits=0)" if connection.authenticated else ""
+    forwarded = connection.forwarded_for
+    return f"{authenticated} (forwarded for {forwarded})".strip() if forwarded else authenticated
 
 
 def _decide(session: Session, transaction: Transaction) -> Reply:

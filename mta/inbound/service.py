@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from mta.plugin.offload import Threads
 
 if TYPE_CHECKING:
     from mta.config.schema import ConnectionSettings, SmtpSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
+    from mta.net.tls_server import TlsServer
     from mta.plugin.runner import HookRunner
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 class Service:
     """The worker fills this in; a reload replaces settings in place, and the next command sees them.
 
+    tls: what is needed for encryption; None in a server that does without. threads: for what computes for long.
     submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
     """
 
@@ -30,6 +34,8 @@ class Service:
     logger: Logger
     resolver: Resolver
     submit: Callable[[Transaction], Reply]
+    tls: TlsServer | None = None
+    threads: Threads = field(default_factory=Threads)
 
     @property
     def product(self) -> str:

@@ -7,7 +7,11 @@ import traceback
 from typing import TYPE_CHECKING
 
 from mta.inbound.answers import refuse
+from mta.inbound.encryption import Starter, secure
 from mta.inbound.greeting import banner, look_up_rdns
+from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
+from mta.inbound.proxy import is_proxy, meet_proxy
+from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
 from mta.inbound.verbs import VERBS, unrecognized
 from mta.logger import CRIT, NOTICE, PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
@@ -18,21 +22,51 @@ from mta.smtp.reply import ProtocolError, Reply
 
 if TYPE_CHECKING:
     from mta.connection import Connection
+    from mta.inbound.bdat import Chunks
+    from mta.inbound.limits import Seat
     from mta.inbound.service import Service
     from mta.net.wire import Wire
     from mta.plugin.verdict import Verdict
 
+PARAMETER_ROOM = 1024  # octets
+
 TIMED_OUT = Reply(421, "timeout", "4.4.2", close=True)
 FAULT = Reply(421, "Internal Server Error", "4.3.0", close=True)
 TOO_LONG = Reply(521, "Command line too long", "5.5.2", close=True)
+ANSWER_TOO_LONG = Reply(500, "Authentication exchange line is too long", "5.5.6", close=True)  # RFC 4954 6
+BROKEN_ANSWER = Reply(500, "Bare line feed: lines end with CRLF", "5.5.2", close=True)
+MAX_ANSWER = 12288  # RFC 4954 4: what a line of an authentication exchange may hold
+MASK = "***"
 BARE_NEWLINE = Reply(500, "Bare line feed: commands end with CRLF", "5.5.2")
+EIGHT_BIT = Reply(501, "Syntax error (8-bit characters not allowed)", "5.5.2")
 SHUTTING_DOWN = Reply(421, "Service not available, closing transmission channel", "4.3.2", close=True)
+
+COMMANDS_A_TURN = 64  # pipelined commands answered before other connections get their turn
+
+# RFC 2920 3.1 and RFC 3030 4.2: where they stand in a group does not matter; every other command is the last of its group.
+ANYWHERE = frozenset({b"RSET", b"MAIL", b"SEND", b"SOML", b"SAML", b"RCPT", b"BDAT", b"XFORWARD"})
 
 
 class Session:
     """Serves one client. `run` blocks until the client is gone and lets no exception out but GreenletExit."""
 
-    __slots__ = ("_loop_reply", "_short_host", "busy", "closing", "connection", "service", "wire")
+    __slots__ = (
+        "_asked",
+        "_commands",
+        "_in_a_row",
+        "_introduced",
+        "_loop_reply",
+        "_short_host",
+        "busy",
+        "chunks",
+        "closing",
+        "connection",
+        "seat",
+        "service",
+        "tls_first",
+        "unrecognized",
+        "wire",
+    )
 
     def __init__(self, connection: Connection, wire: Wire, service: Service) -> None:
         self.connection = connection
@@ -40,14 +74,25 @@ class Session:
         self.service = service
         self.closing = False
         self.busy = True
+        self.tls_first = False
+        self.chunks: Chunks | None = None
+        self.seat: Seat | None = None
+        self.unrecognized = 0
+        self._commands = 0
+        self._in_a_row = 0
+        self._introduced = False
+        self._asked = False  # a plugin's question is open: the next line may be a password
         self._loop_reply: Reply | None = None
         self._short_host = service.me.split(".", 1)[0]
+        connection.local.host = service.me
         connection.on_ask(self.ask)
+        connection.on_start_tls(Starter(self))
 
     def run(self) -> None:
         """Greet the client, answer its commands, say what happened in one log line."""
         try:
             self._greet()
+            self._hear_first()
             while not self.closing:
                 self._serve_one()
         except (EOFError, OSError) as error:
@@ -64,14 +109,46 @@ class Session:
 
     def _greet(self) -> None:
         self._log_connect()
+        if is_proxy(self) and not self._met_client():
+            return
+        if self.tls_first:
+            secure(self, keep_input=True)  # behind a PROXY header the handshake may have begun
+            self.connection.early_talker = False
+        self._introduced = True
         self.run_hook("connect_init")
         greeting = self.greeting("lookup_rdns")
-        self.connection.early_talker = self.wire.peek()
+        # What came with a PROXY header is buffered, and was judged when that was read.
+        if not self.wire.pending:
+            self.connection.early_talker = self.wire.heard()
         self.reply(greeting)
+
+    def _met_client(self) -> bool:
+        """Let the load balancer say who its client is; False when it does not, and has been told."""
+        self.busy = False
+        refusal = meet_proxy(self)
+        self.busy = True
+        if refusal is not None:
+            self.reply(refusal)
+        return refusal is None
+
+    def _hear_first(self) -> None:
+        """Tell a TLS client from an SMTP client by its first bytes: its line end may never come."""
+        if self.closing:
+            return
+        self.busy = False
+        data = chunk = self.wire.read_chunk()
+        while chunk and len(data) < 2 and may_be_tls(data):
+            chunk = self.wire.read_chunk()
+            data += chunk
+        self.wire.unread(data)
+        if len(data) > 1 and may_be_tls(data):
+            self.reply(TLS_ON_PLAIN_PORT)
 
     def greeting(self, first_hook: str) -> Reply:
         """Run the hooks from `first_hook` on, lookup_rdns or connect; the banner, or the refusal that meets all commands."""
-        self._loop_reply = None
+        self._loop_reply = self._recount()
+        if self._loop_reply is not None:
+            return self._loop_reply
         if first_hook == "lookup_rdns":
             self._loop_reply = refuse("lookup_rdns", self._look_up_rdns())
         if self._loop_reply is not None:
@@ -79,6 +156,12 @@ class Session:
         verdict = self.run_hook("connect")
         self._loop_reply = refuse("connect", verdict)
         return self._loop_reply or banner(self.connection, self.service, verdict.message)
+
+    def _recount(self) -> Reply | None:
+        """Behind a load balancer the client's address is known only now, and with it how many come from there."""
+        if self.seat is None:
+            return None
+        return self.seat.move(self.connection.remote.ip, self.service.settings)
 
     def _look_up_rdns(self) -> Verdict:
         verdict = self.run_hook("lookup_rdns")
@@ -92,7 +175,7 @@ class Session:
         wire = self.wire
         self.busy = False
         try:
-            line = wire.read_line(self.service.settings.max_line_length)
+            line = self._read_command()
         except LineTooLong:
             self.reply(TOO_LONG)
             return
@@ -101,23 +184,54 @@ class Session:
             self.reply(BARE_NEWLINE)
             return
         self.busy = True
+        self._commands += 1
         if wire.pending:
-            self.connection.pipelining = True
+            self._pipelined(line)
         reply = self._answer(line)
         if reply is not None:
             self.reply(reply)
 
+    def _read_command(self) -> bytes:
+        """RFC 5321 4.1.1.11: extensions make the lines of MAIL and RCPT longer; ORCPT alone may take 528 octets."""
+        limit = self.service.settings.max_line_length
+        if not self.connection.esmtp:
+            return self.wire.read_line(limit)
+        line = self.wire.read_line(limit + PARAMETER_ROOM)
+        if len(line) + 2 > limit and line[:5].upper() not in (b"MAIL ", b"RCPT "):
+            raise LineTooLong
+        return line
+
+    def _pipelined(self, line: bytes) -> None:
+        """A command came with more behind it."""
+        connection = self.connection
+        connection.pipelining = True
+        if not connection.esmtp or line.partition(b" ")[0].upper() not in ANYWHERE:
+            connection.early_talker = True
+        self._in_a_row += 1
+        if self._in_a_row == COMMANDS_A_TURN:
+            self._in_a_row = 0
+            self.wire.give_way()
+
     def _answer(self, line: bytes) -> Reply | None:
         if self.service.logger.level >= PROTOCOL:
-            self._log_protocol("C: ", line.decode("utf-8", "replace"))
+            self._log_protocol("C: ", MASK if self._asked else _without_password(line))
+        self._asked = False
+        if 0 < self.service.settings.max_commands < self._commands:
+            return TOO_MANY_COMMANDS
         if self._loop_reply is not None and line.strip().upper() != b"QUIT":
+            self.connection.errors += 1  # RFC 5321 3.1: after a 554 greeting only QUIT is in order
             return self._loop_reply
         try:
+            if not self.connection.esmtp and self.connection.hello.verb and not line.isascii():
+                raise ProtocolError(EIGHT_BIT)
             verb, argument = parse_command(line)
             handler = VERBS.get(verb)
             if handler is None:
-                return unrecognized(self, verb, argument)
-            return check(verb, self.phase) or handler(self, argument)
+                return HTTP_ON_SMTP_PORT if is_http(line) else unrecognized(self, verb, argument)
+            refusal = check(verb, self.phase)
+            if refusal is not None:
+                raise ProtocolError(refusal)
+            return handler(self, argument)
         except ProtocolError as error:
             self.connection.errors += 1
             return error.reply
@@ -127,6 +241,8 @@ class Session:
         """Where the session stands, told by what it has: nothing else stores it."""
         transaction = self.connection.transaction
         if transaction is not None:
+            if self.chunks is not None:
+                return Phase.CHUNKS
             return Phase.RCPT if transaction.rcpt_to else Phase.MAIL
         return Phase.GREETED if self.connection.hello.verb else Phase.CONNECTED
 
@@ -134,6 +250,7 @@ class Session:
         """Write a reply; it leaves when the session would block. One that closes ends the session."""
         prefix = ""
         if reply.code >= 400:
+            reply = over_limit(self) or reply
             self.connection.last_reject = str(reply)
             prefix = self._deny_prefix()
         data = reply.to_bytes(prefix)
@@ -150,13 +267,23 @@ class Session:
         uuid = self.connection.uuid
         return f"[{uuid if chars == 1 else uuid[:chars]}@{self._short_host}] "
 
-    def ask(self, code: int, text: str) -> str:
+    def ask(self, code: int, text: str, timeout: float | None) -> str:
         """Send one reply and return the client's next line, for a plugin's dialogue. Raises OSError, EOFError."""
         self.reply(Reply(code, text))
-        limit = max(
-            self.service.settings.max_line_length, 12288
-        )  # RFC 4954 section 4: AUTH lines may be long
-        return self.wire.read_line(limit).decode("utf-8", "surrogateescape")
+        wire, patience = self.wire, self.wire.timeout
+        wire.timeout = patience if timeout is None else min(timeout, patience)
+        self._asked = True
+        try:
+            line = wire.read_line(max(self.service.settings.max_line_length, MAX_ANSWER))
+        except (LineTooLong, BareNewline) as error:
+            self.reply(ANSWER_TOO_LONG if isinstance(error, LineTooLong) else BROKEN_ANSWER)
+            raise ConnectionAbortedError("what the client answered is no line") from error
+        finally:
+            wire.timeout = patience
+        self._asked = False
+        if self.service.logger.level >= PROTOCOL:
+            self._log_protocol("C: ", MASK)
+        return line.decode("utf-8", "surrogateescape")
 
     # -- hooks and state ----------------------------------------------------------------------------------------------
 
@@ -172,22 +299,23 @@ class Session:
         self.run_hook("reset_transaction")
         transaction.message_stream.discard()
         self.connection.transaction = None
+        self.chunks = None
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """The server shuts down: tell the client, unless a command is being worked on, which then ends the session."""
         self.closing = True
-        if not self.busy:
+        if not self.busy or self.wire.stuck:
             self._last_words(SHUTTING_DOWN)
             self.wire.abort()
 
     def _last_words(self, reply: Reply) -> None:
         try:
             self.reply(reply)
-            self.wire.flush()
+            self.wire.flush_now()
         except OSError:
-            pass  # the client went before it could be told
+            pass  # the client went before it could be told, or takes nothing
 
     def _end(self) -> None:
         self.closing = True
@@ -195,10 +323,13 @@ class Session:
             self.wire.flush()
         except OSError:
             pass  # the client went before it could read the last reply
+        self.wire.discard_input()
         self.reset_transaction()
-        self.run_hook("disconnect")
+        if self._introduced:
+            self.run_hook("disconnect")
         self.wire.close()
         self._log_disconnect()
+        self.connection.on_start_tls(None)
         self.connection.on_ask(None)  # or the two would hold each other until the next garbage collection
 
     # -- the log ------------------------------------------------------------------------------------------------------
@@ -242,6 +373,15 @@ class Session:
                 "time": f"{time.time() - c.start_time:.3f}",
             },
         )
+
+
+def _without_password(line: bytes) -> str:
+    """A command as it may be logged: the argument of AUTH ends with a password."""
+    text = line.decode("utf-8", "replace")
+    if text.lstrip()[:4].upper() != "AUTH":
+        return text
+    words = text.split(None, 2)
+    return " ".join([*words[:2], MASK] if len(words) > 2 else words)
 
 
 def _flag(value: bool) -> str:

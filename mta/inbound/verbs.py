@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.bdat import bdat
+from mta.inbound.extensions import SUBMISSION_PORTS, keywords, offered
 from mta.inbound.greeting import named
+from mta.inbound.proxy import refuse_proxy
 from mta.inbound.receive import receive
 from mta.logger import NOTICE
 from mta.message.stream import MessageStream
 from mta.plugin.verdict import CONT, DENYSOFT, NEXT_HOOK, OK
-from mta.smtp.command import check_mail_params, check_rcpt_params, parse_mail, parse_rcpt
+from mta.smtp.command import parse_mail, parse_rcpt
+from mta.smtp.parameters import check_mail_params, check_rcpt_params, format_date_time, release_time
 from mta.smtp.reply import ProtocolError, Reply
 from mta.transaction import Transaction
 
@@ -23,21 +28,19 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Session", str], "Reply | None"]
 
-# A transaction holds its recipients in memory; RFC 5321 4.5.3.1.8 asks for room for 100.
-MAX_RECIPIENTS = 10_000
-
 SYNTAX_ERROR = Reply(501, "Syntax error", "5.5.4")
 AUTH_REQUIRED = Reply(550, "Authentication required", "5.7.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
 NEEDS_SMTPUTF8 = Reply(553, "Address needs SMTPUTF8", "5.6.7")  # RFC 6531 3.5
 NO_EIGHT_BIT = Reply(501, "Syntax error (8-bit characters not allowed)", "5.5.2")
+TOO_MANY_MESSAGES = Reply(421, "Too many messages in one session", "4.7.0", close=True)
+NOT_IMPLEMENTED = Reply(502, "Command not implemented", "5.5.1")
+NEEDS_BDAT = Reply(503, "BODY=BINARYMIME needs BDAT", "5.5.1")  # RFC 3030 3
+MAY_NOT_HOLD = Reply(550, "Only clients that may relay can have mail held", "5.7.1")
 UNRECOGNIZED = Reply(500, "Unrecognized command", "5.5.1")
 RESET = Reply(250, "OK", "2.0.0")
-HELP = Reply(250, "Not implemented", "2.0.0")
 TRY_SENDING = Reply(252, "Just try sending a mail and we'll see how it turns out...", "2.5.0")
 
-EXTENSIONS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES")
-SUBMISSION_PORTS = (587, 465)
 GREETING_HOOKS = ("lookup_rdns", "connect")
 
 
@@ -51,16 +54,9 @@ def ehlo(session: Session, argument: str) -> Reply:
     refusal = _hello(session, "EHLO", argument)
     if refusal is not None:
         return refusal
-    session.connection.capabilities = capabilities(session)
+    session.connection.capabilities = offered(session.connection, session.service.settings)
     session.run_hook("capabilities")
     return Reply(250, [_hello_line(session), *session.connection.capabilities])
-
-
-def capabilities(session: Session) -> list[str]:
-    """The extensions that the server itself offers."""
-    settings = session.service.settings
-    offered = [*EXTENSIONS, f"SIZE {settings.max_bytes}"]
-    return [*offered, "SMTPUTF8"] if settings.smtputf8 else offered
 
 
 def _hello(session: Session, verb: str, argument: str) -> Reply | None:
@@ -71,6 +67,9 @@ def _hello(session: Session, verb: str, argument: str) -> Reply | None:
     connection.hello.verb, connection.hello.host = verb, argument
     connection.esmtp = verb == "EHLO"
     refusal = refuse(verb.lower(), session.run_hook(verb.lower(), argument))
+    connection.early_talker = (
+        connection.early_talker or session.wire.heard()
+    )  # RFC 2920 3.1: wait for the reply
     if refusal is not None:
         connection.hello.verb, connection.hello.host = "", ""
     return refusal
@@ -87,17 +86,18 @@ def mail(session: Session, argument: str) -> Reply:
     if connection.local.port in SUBMISSION_PORTS and not connection.relaying:
         raise ProtocolError(AUTH_REQUIRED)
     address, params = parse_mail(argument, settings.strict_rfc1869 and not connection.relaying)
-    check_mail_params(params, _extensions(session), settings.max_bytes)
+    hold_until = _check_mail_params(session, params) if params else None
     _check_utf8(session, address, "SMTPUTF8" in params)
+    if 0 < settings.max_messages <= connection.tran_count:
+        return TOO_MANY_MESSAGES
     connection.tran_count += 1
     uuid = f"{connection.uuid}.{connection.tran_count}"
     stream = MessageStream(settings.spool_dir, settings.spool_after, uuid)
     connection.transaction = transaction = Transaction(uuid, address, stream)
     transaction.params = params
+    transaction.hold_until = hold_until
     verdict = session.run_hook("mail", address, params)
-    reply = refuse("mail", verdict, address) or _accepted(
-        verdict, Refusal(250, "2.1.0", f"sender {address} OK")
-    )
+    reply = refuse("mail", verdict, address) or _accepted(verdict, _sender_ok(session, transaction))
     if session.service.logger.level >= NOTICE:
         connection.lognotice(f"sender {address}", {"code": verdict.code.name, "msg": _said(verdict)})
     if reply.code >= 400:
@@ -105,11 +105,30 @@ def mail(session: Session, argument: str) -> Reply:
     return reply
 
 
-def _extensions(session: Session) -> frozenset[str]:
-    connection = session.connection
-    if not connection.esmtp:
-        return frozenset()
-    return frozenset([line.split(" ", 1)[0].upper() for line in connection.capabilities])
+def _check_mail_params(session: Session, params: dict[str, str | None]) -> float | None:
+    """Refuse what can not be done; when the mail may leave, in seconds since 1970, if it is to be held."""
+    settings = session.service.settings
+    check_mail_params(params, keywords(session.connection), settings.max_bytes)
+    hold_until = release_time(params, time.time(), settings.extensions.futurerelease_max)
+    if hold_until is not None and not session.connection.relaying:
+        raise ProtocolError(MAY_NOT_HOLD)
+    return hold_until
+
+
+def _sender_ok(session: Session, transaction: Transaction) -> Refusal:
+    """What is said to MAIL when no plugin says anything else; tells what became of the parameters."""
+    sender = f"sender {transaction.mail_from} OK"
+    if _is_lowered(transaction.params, session.connection.relaying):
+        transaction.params["MT-PRIORITY"] = "0"
+        return Refusal(250, "2.3.6", f"{sender}, 0 is the new priority assigned to the message")
+    if transaction.hold_until is not None:
+        return Refusal(250, "2.1.0", f"{sender}, held until {format_date_time(transaction.hold_until)}")
+    return Refusal(250, "2.1.0", sender)
+
+
+def _is_lowered(params: dict[str, str | None], trusted: bool) -> bool:
+    """RFC 6710 4.1: nobody may overtake the mail of others without being allowed to."""
+    return "MT-PRIORITY" in params and not trusted and int(params["MT-PRIORITY"] or 0) > 0
 
 
 def _check_utf8(session: Session, address: Address, declared: bool) -> None:
@@ -126,9 +145,10 @@ def rcpt(session: Session, argument: str) -> Reply:
     transaction = connection.transaction
     assert transaction is not None  # smtp.order lets RCPT through inside a transaction only
     address, params = parse_rcpt(argument, settings.strict_rfc1869 and not connection.relaying)
-    check_rcpt_params(params, _extensions(session))
+    if params:
+        check_rcpt_params(params, keywords(connection))
     _check_utf8(session, address, "SMTPUTF8" in transaction.params)
-    if len(transaction.rcpt_to) >= MAX_RECIPIENTS:
+    if len(transaction.rcpt_to) >= settings.max_recipients:
         _count(connection, transaction, TOO_MANY_RECIPIENTS)
         return TOO_MANY_RECIPIENTS
     # Plugins see the recipient in the envelope while they decide about it, as in Haraka.
@@ -143,6 +163,8 @@ def rcpt(session: Session, argument: str) -> Reply:
         )
     if reply.code >= 400 and connection.transaction is transaction:
         transaction.rcpt_to.remove(address)
+    elif params:
+        transaction.rcpt_params[address] = params
     return reply
 
 
@@ -172,6 +194,9 @@ def data(session: Session, argument: str) -> Reply | None:
     """DATA: everything until the final dot, then the decision (RFC 5321 4.1.1.4)."""
     if argument:
         raise ProtocolError(SYNTAX_ERROR)
+    transaction = session.connection.transaction
+    if transaction is not None and (transaction.params.get("BODY") or "").upper() == "BINARYMIME":
+        raise ProtocolError(NEEDS_BDAT)
     return receive(session)
 
 
@@ -191,16 +216,33 @@ def noop(session: Session, argument: str) -> Reply:
 
 
 def help_(session: Session, argument: str) -> Reply:
-    """HELP."""
+    """HELP: what may be said (RFC 5321 4.1.1.8)."""
+    if not session.service.settings.extensions.help:
+        return NOT_IMPLEMENTED
     return HELP
 
 
 def vrfy(session: Session, argument: str) -> Reply:
     """VRFY: 252 unless a plugin knows better (RFC 5321 3.5.3)."""
+    if not session.service.settings.extensions.vrfy:
+        return NOT_IMPLEMENTED
     verdict = session.run_hook("vrfy", argument)
     if verdict.code is OK:
         return _accepted(verdict, Refusal(250, "2.1.5", "User OK"))
     return refuse("vrfy", verdict) or TRY_SENDING
+
+
+def etrn(session: Session, argument: str) -> Reply | None:
+    """ETRN node: nobody can make mail leave before it is due (RFC 1985 5.3)."""
+    if not session.service.settings.extensions.etrn:
+        return unrecognized(session, "ETRN", argument)
+    if not argument:
+        raise ProtocolError(SYNTAX_ERROR)
+    if session.connection.relaying:
+        return Reply(
+            458, f"Unable to queue messages for node {argument}: mail leaves when it is due", "4.3.0"
+        )
+    return Reply(459, f"Node {argument} not allowed", "4.7.1")
 
 
 def quit_(session: Session, argument: str) -> Reply:
@@ -217,12 +259,18 @@ def unrecognized(session: Session, verb: str, argument: str) -> Reply | None:
     """Any other verb: a plugin may know it. OK from it means that it has replied, NEXT_HOOK that the client is a new one."""
     verdict = session.run_hook("unrecognized_command", verb, argument)
     if verdict.code is OK:
-        return None
+        return verdict.message if isinstance(verdict.message, Reply) else None
     if verdict.code is NEXT_HOOK and verdict.message in GREETING_HOOKS:
         return session.greeting(verdict.message)
     if verdict.code in (CONT, DENYSOFT):
         session.connection.errors += 1
+        session.unrecognized += 1
     return refuse("unrecognized_command", verdict) or UNRECOGNIZED
+
+
+def proxy(session: Session, argument: str) -> Reply:
+    """PROXY as a command: only a load balancer may say it, and only before the banner."""
+    return refuse_proxy(session.connection)
 
 
 def _accepted(verdict: Verdict, default: Refusal) -> Reply:
@@ -241,9 +289,14 @@ VERBS: dict[str, Handler] = {
     "MAIL": mail,
     "RCPT": rcpt,
     "DATA": data,
+    "BDAT": bdat,
     "RSET": rset,
     "NOOP": noop,
     "HELP": help_,
     "VRFY": vrfy,
+    "ETRN": etrn,
     "QUIT": quit_,
+    "PROXY": proxy,
 }
+
+HELP = Reply(214, f"Commands: {' '.join(verb for verb in VERBS if verb != 'PROXY')}", "2.0.0")

@@ -31,11 +31,10 @@ class InHostList(Plugin):
         self.anti_spoof = value
 
     def compile(self, line: str) -> re.Pattern[str] | None:
-        """One bad line must not cost us the domains in the others."""
+        """One bad line, which the reader has reported, must not cost us the domains in the others."""
         try:
             return re.compile(line, re.IGNORECASE)
-        except re.error as error:
-            self.logerror(f"host_list_regex: {line!r} is not a regular expression and is left out: {error}")
+        except (re.error, OverflowError, RecursionError):
             return None
 
     def is_ours(self, host: str) -> bool:

@@ -27,7 +27,22 @@ def test_version() -> None:
 def test_help_shows_every_option(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([flag]) == 0
     shown = capsys.readouterr().out
-    for option in ("-c", "-i", "-f", "-v", "-h", "-l", "-o", "--qlist", "--qstat", "demo", "--once"):
+    for option in (
+        "-c",
+        "-i",
+        "-f",
+        "-v",
+        "-h",
+        "-l",
+        "-o",
+        "--qlist",
+        "--qstat",
+        "check",
+        "--strict",
+        "--json",
+        "demo",
+        "--once",
+    ):
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", shown), option
 
 

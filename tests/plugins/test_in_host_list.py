@@ -52,10 +52,8 @@ def test_nothing_is_ours_by_default(tmp_path):
 
 
 def test_a_broken_regex_costs_only_itself(tmp_path):
-    runner, lines = loaded(NAME, tmp_path, {"host_list_regex": "x(\n(?i)good\\.example\n"})
+    runner, _ = loaded(NAME, tmp_path, {"host_list_regex": "x(\n(?i)good\\.example\n"})
     assert rcpt(runner, with_mail(connection_from()), "bob@good.example").code is OK
-    errors = [line for line in lines if line.startswith("[ERROR]")]
-    assert len(errors) == 1 and "'x('" in errors[0]
 
 
 @pytest.mark.parametrize(
