@@ -13,7 +13,7 @@ run: $(READY)
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/.ready-test
+test-all: $(VENV)/.ready-fuzz
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.ready-lint
@@ -32,6 +32,10 @@ $(READY): setup.py mta/version.py
 
 $(VENV)/.ready-test: $(READY)
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.ready-fuzz: $(VENV)/.ready-test
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,fuzz]'
 	@touch $@
 
 $(VENV)/.ready-lint: $(VENV)/.ready-test
