@@ -109,44 +109,26 @@ class Wire:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def read_line(self, limit: int = 512) -> bytes:
-        """Return the next line without its CRLF; at most `limit` bytes with it.
+        """Return the next line without its line end; at most `limit` bytes with it.
 
-        Raises EOFError when the peer has closed, WireTimeout, LineTooLong, BareNewline (the line is consumed), OSError.
+        A bare line feed ends a line too, but one that only a lenient wire accepts: what the peer is told must not depend on
+        how its bytes arrive. Raises EOFError when the peer has closed, WireTimeout, LineTooLong, BareNewline (the line is
+        consumed), OSError.
         """
-        if self.lenient:
-            return self._read_lenient_line(limit)
         deadline = 0.0
         while True:
             buffer, start = self._buffer, self._position
-            end = buffer.find(b"\r\n", start)
-            if end >= 0:
-                self._position = end + 2
-                if end + 2 - start > limit:
-                    raise LineTooLong
-                line = buffer[start:end]
-                if b"\n" in line:
-                    raise BareNewline
-                return line
-            if len(buffer) - start > limit:
-                raise LineTooLong
-            if buffer.endswith(b"\n", start):
-                # Nothing but bare line feeds so far: say so now, the peer may never send another byte.
-                self._position = len(buffer)
-                raise BareNewline
-            deadline = deadline or self._before_waiting()
-            self._more(deadline)
-
-    def _read_lenient_line(self, limit: int) -> bytes:
-        deadline = 0.0
-        while True:
-            start = self._position
-            end = self._buffer.find(b"\n", start)
+            end = buffer.find(b"\n", start)
             if end >= 0:
                 self._position = end + 1
                 if end + 1 - start > limit:
                     raise LineTooLong
-                return self._buffer[start:end].removesuffix(b"\r")
-            if len(self._buffer) - start > limit:
+                if buffer[end - 1 : end] == b"\r" and end > start:
+                    return buffer[start : end - 1]
+                if self.lenient:
+                    return buffer[start:end]
+                raise BareNewline
+            if len(buffer) - start > limit:
                 raise LineTooLong
             deadline = deadline or self._before_waiting()
             self._more(deadline)

@@ -140,8 +140,12 @@ class Talk:
 
     @property
     def replies(self) -> bytes:
-        """The stream without what differs from session to session."""
-        return re.sub(rb"[0-9A-F]{6}(?:[0-9A-F-]{30}(?:\.\d+)?)?(?=\)\r\n)", b"UUID", self.stream)
+        """The stream without what differs from session to session, and with one name for what is wrong with a message.
+
+        A message may have several faults, each refused with 550 5.6.0: which of them is met first depends on the pieces.
+        """
+        stream = re.sub(rb"550 5\.6\.0 [^\r]+", b"550 5.6.0 FAULT", self.stream)
+        return re.sub(rb"[0-9A-F]{6}(?:[0-9A-F-]{30}(?:\.\d+)?)?(?=\)\r\n)", b"UUID", stream)
 
     @property
     def stored(self) -> list[bytes]:

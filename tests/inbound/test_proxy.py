@@ -361,7 +361,9 @@ def test_even_the_load_balancer_speaks_for_one_client_only(server: Inbound) -> N
 def test_version_2_from_a_stranger_is_a_bad_command() -> None:
     with Inbound() as server:
         c = server.client()
-        c.send(v2() + b"\r\n")
-        replies = [c.read() for _ in range(4)]
+        c.send(v2() + b"\r\nNOOP\r\n")
+        replies = []
+        while not (reply := c.read()).startswith("250 "):
+            replies.append(reply)
+        assert replies
         assert all(reply.startswith("50") for reply in replies), replies
-        assert c.ask("NOOP").startswith("250 ")

@@ -63,10 +63,13 @@ def test_a_line_of_exactly_the_limit_is_read(pair) -> None:
 
 def test_a_bare_line_feed_is_no_line_end(pair) -> None:
     wire, peer = pair
-    peer.sendall(b"NOOP\nMAIL FROM:<a@b>\r\nQUIT\r\n")
+    peer.sendall(b"NOOP\nMAIL FROM:<a@b>\r\n\n\r\n")
     with pytest.raises(BareNewline):
         wire.read_line()
-    assert wire.read_line() == b"QUIT"
+    assert wire.read_line() == b"MAIL FROM:<a@b>"
+    with pytest.raises(BareNewline):
+        wire.read_line()
+    assert wire.read_line() == b""
 
 
 def test_a_line_with_a_bare_line_feed_only_is_answered_at_once(pair) -> None:
