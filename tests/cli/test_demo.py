@@ -102,18 +102,13 @@ def test_stays_up_and_what_it_suggests_works(tmp_path: Path, number: signal.Sign
         message = message_from_bytes(arrived.read_bytes(), policy=policy.default)
         assert message["Subject"] == "hello"
         assert message.get_content() == "It works.\n"
-        inbox = [
-            message_from_bytes(path.read_bytes(), policy=policy.default)
-            for path in sorted(arrived.parent.iterdir())
+        stored = [
+            message_from_bytes(path.read_bytes(), policy=policy.default) for path in arrived.parent.iterdir()
         ]
-        assert [each["Subject"] for each in inbox] == [
-            "Plain text",
-            "With an attachment",
-            "Grüße 问候",
-            "hello",
-        ]
-        assert inbox[0].get_content() == "A line.\n.\n..a line that starts with dots\n"
-        attachment = next(inbox[1].iter_attachments())
+        inbox = {each["Subject"]: each for each in stored}
+        assert inbox.keys() == {"Plain text", "With an attachment", "Grüße 问候", "hello"}
+        assert inbox["Plain text"].get_content() == "A line.\n.\n..a line that starts with dots\n"
+        attachment = next(inbox["With an attachment"].iter_attachments())
         assert attachment.get_content() == bytes(range(256)) * 16
         assert str(inbox[2]["To"]) == "用户@例子.example"
         process.send_signal(number)
