@@ -110,7 +110,7 @@ def test_stays_up_and_what_it_suggests_works(tmp_path: Path, number: signal.Sign
         assert inbox["Plain text"].get_content() == "A line.\n.\n..a line that starts with dots\n"
         attachment = next(inbox["With an attachment"].iter_attachments())
         assert attachment.get_content() == bytes(range(256)) * 16
-        assert str(inbox[2]["To"]) == "用户@例子.example"
+        assert str(inbox["Grüße 问候"]["To"]) == "用户@例子.example"
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     finally:
