@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mta.net.ip import parse_ip
+from mta.net.smtp_auth import Authentication
 from mta.net.smtp_dialogue import refusal
-from mta.net.smtp_errors import MalformedReply, Rejected, Timeouts, TlsFailed
-from mta.net.tls import client_context
-from mta.smtp import sasl
-from mta.smtp.reply import Reply
+from mta.net.smtp_errors import Rejected, Timeouts
+from mta.net.smtp_starttls import encrypt
 
 if TYPE_CHECKING:
     from mta.net.next_hop import NextHop
     from mta.net.smtp_dialogue import Dialogue
+    from mta.smtp.reply import Reply
 
 
 class Opening:
@@ -39,10 +38,14 @@ class Opening:
         """Do all of it. Raises Rejected, TlsFailed, ConnectionLost, MalformedReply; ValueError for a bad helo name."""
         self._banner()
         self._hello()
-        if use_tls:
-            self._encrypt(cafile)
+        if use_tls and encrypt(self._dialogue, self._hop, self.extensions, self._timeouts, cafile):
+            self.secured = True
+            # RFC 3207 4.2: what was said in clear does not count any more.
+            self._hello()
         if self._hop.auth_user is not None and self._hop.auth_pass is not None:
-            self._authenticate(self._hop.auth_user, self._hop.auth_pass)
+            offered = self.extensions.get("AUTH", "")
+            Authentication(self._dialogue, self._hop, self._timeouts.auth, self.secured).run(offered)
+            self.authenticated = True
 
     def _banner(self) -> None:
         reply = self._dialogue.hear("banner", self._timeouts.banner)
@@ -59,93 +62,6 @@ class Opening:
             reply = self._dialogue.ask(f"HELO {self._helo}", "hello", self._timeouts.hello)
         if reply.kind != 2:
             raise Rejected(refusal(reply), "hello")
-
-    # -- STARTTLS (RFC 3207) ------------------------------------------------------------------------------------------
-
-    def _encrypt(self, cafile: str) -> None:
-        required = self._hop.tls == "required"
-        if not self._starttls_agreed(required):
-            return
-        context = client_context(required, cafile)
-        self._dialogue.start_tls(context, self._hop.name, self._timeouts.tls)
-        self.secured = True
-        self._note_cipher(required)
-        # RFC 3207 4.2: what was said in clear does not count any more.
-        self._hello()
-
-    def _starttls_agreed(self, required: bool) -> bool:
-        """True when the peer waits for a handshake. Raises TlsFailed when it must, and does not."""
-        if "STARTTLS" not in self.extensions:
-            if required:
-                raise TlsFailed(f"{self._hop.name} does not offer STARTTLS, which is required", "starttls")
-            return False
-        reply = self._dialogue.ask("STARTTLS", "starttls", self._timeouts.hello)
-        if reply.kind == 2:
-            return True
-        if required:
-            raise TlsFailed(f"{self._hop.name} refused STARTTLS, which is required: {reply}", "starttls")
-        if self._dialogue.farewell is not None:
-            raise Rejected(refusal(reply), "starttls")
-        return False
-
-    def _note_cipher(self, verified: bool) -> None:
-        dialogue, tls = self._dialogue, self._dialogue.wire.tls
-        if dialogue.logger is None or tls is None:
-            return
-        cipher = tls.cipher()
-        fields = {
-            "host": self._hop.name,
-            "verified": verified,
-            "cipher": cipher[0] if cipher else "",
-            "version": tls.version(),
-        }
-        dialogue.logger.info("secured", fields, origin="outbound", uuid=dialogue.uuid)
-
-    # -- AUTH (RFC 4954) ----------------------------------------------------------------------------------------------
-
-    def _authenticate(self, user: str, password: str) -> None:
-        if not self._may_send_secrets():
-            raise TlsFailed(f"will not send a password to {self._hop.name} without encryption", "auth")
-        offered = self.extensions.get("AUTH", "").upper().split()
-        mechanism = sasl.choose(offered, self._hop.auth_type)
-        if mechanism is None:
-            text = f"no usable AUTH mechanism: {self._hop.name} offers {' '.join(offered) or 'none'}"
-            raise Rejected(Reply(454, text, "4.7.0"), "auth")
-        reply = self._exchange(mechanism, user, password)
-        if reply.kind != 2:
-            raise Rejected(refusal(reply), "auth")
-        self.authenticated = True
-
-    def _may_send_secrets(self) -> bool:
-        if self.secured or self._hop.tls == "off" or self._hop.path:
-            return True
-        address = parse_ip(self._dialogue.peer[0])
-        return address is not None and address.is_loopback
-
-    def _exchange(self, mechanism: str, user: str, password: str) -> Reply:
-        """The reply that ends the exchange, or the first one that is not a challenge."""
-        if mechanism == "PLAIN":
-            return self._secret(f"AUTH PLAIN {sasl.plain(user, password)}", "AUTH PLAIN ***")
-        reply = self._secret(f"AUTH {mechanism}", f"AUTH {mechanism}")
-        if mechanism == "CRAM-MD5":
-            return self._cram_md5(reply, user, password)
-        for answer in sasl.login(user, password):
-            if reply.kind != 3:
-                break
-            reply = self._secret(answer, "***")
-        return reply
-
-    def _cram_md5(self, challenge: Reply, user: str, password: str) -> Reply:
-        if challenge.kind != 3:
-            return challenge
-        try:
-            answer = sasl.cram_md5(user, password, challenge.text)
-        except ValueError as error:
-            raise MalformedReply("malformed CRAM-MD5 challenge", "auth") from error
-        return self._secret(answer, "***")
-
-    def _secret(self, line: str, shown: str) -> Reply:
-        return self._dialogue.ask(line, "auth", self._timeouts.auth, shown)
 
 
 def _extensions(reply: Reply) -> dict[str, str]:

@@ -18,7 +18,7 @@ from mta.net.smtp_client import (
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
 from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
-from mta.outbound.route import Router
+from mta.outbound.route import Route, Router
 from mta.outbound.spool_errors import SpoolError
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
@@ -41,7 +41,11 @@ class Deliverer:
         self._me = me
         self.settings = settings
 
-    def deliver(self, hmail: HMail) -> dict[Address, Outcome]:
+    def route(self, hmail: HMail) -> Route:
+        """Where the mail may go. Raises NoRoute."""
+        return self._router.route(hmail)
+
+    def deliver(self, hmail: HMail, route: Route) -> dict[Address, Outcome]:
         """Try to deliver to all recipients of the entry; each of them has an outcome afterwards.
 
         A host that can not be reached or turns us away before MAIL is not the last word: the next one is asked. What a
@@ -49,7 +53,7 @@ class Deliverer:
         """
         attempt = _Attempt(hmail)
         try:
-            for hop in self._router.hops(hmail):
+            for hop in route.hops:
                 self._try(hop, attempt)
                 if not attempt.pending:
                     return attempt.outcomes

@@ -19,6 +19,8 @@ from mta.outbound.backoff import delay
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.hot import HotMessage
+from mta.outbound.mx import NoRoute
+from mta.outbound.outcome import Outcomes, of_reply
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.settle import TROUBLE_WAIT, Later, Settler, seconds
 from mta.outbound.spool import CorruptEntry, EntryGone, Spool, SpoolError
@@ -232,7 +234,14 @@ class Engine:
                 wait = seconds(verdict.message, POSTPONE_SECONDS)
                 hmail.loginfo(f"delivery delayed for {wait:g} seconds by {verdict.plugin}")
                 return self._settler.postpone(hmail, wait, hmail.num_failures)
-        return self._settler.settle(hmail, self._deliverer.deliver(hmail))
+        return self._settler.settle(hmail, self._deliver(hmail))
+
+    def _deliver(self, hmail: HMail) -> Outcomes:
+        try:
+            route = self._deliverer.route(hmail)
+        except NoRoute as error:
+            return dict.fromkeys(hmail.todo.rcpt_to, of_reply(error.reply))
+        return self._deliverer.deliver(hmail, route)
 
     def _open(self, job: _Job) -> HMail | Later | None:
         """The entry as a mail; None when there is none, or none that can be read."""

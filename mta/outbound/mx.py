@@ -26,15 +26,17 @@ class NoRoute(Exception):
         self.reply = reply
 
 
-def candidates(domain: str, resolver: Resolver, settings: OutboundSettings) -> Iterator[NextHop]:
-    """Yield the next hops for a domain, best first; hosts are looked up when their priority's turn comes.
+def candidates(
+    domain: str, hosts: Sequence[MX], resolver: Resolver, settings: OutboundSettings
+) -> Iterator[NextHop]:
+    """Yield the next hops for a domain, best first; its mail_hosts are looked up when their priority's turn comes.
 
     Equal priorities come in random order (RFC 5321 5.1), inet_prefer sorts inside a priority only. A host that is this
     machine ends the list, with all others of its priority, unless local_mx_ok. Raises NoRoute instead of yielding nothing.
     """
     found = False
     doubt: LookupFailed | None = None
-    for group in _by_priority(_mail_hosts(domain, resolver)):
+    for group in _by_priority(hosts):
         hops, failure = _resolved(group, resolver, settings)
         if failure is not None and not isinstance(doubt, Tempfail):
             doubt = failure
@@ -92,8 +94,11 @@ def _family(settings: OutboundSettings) -> Family:
     return cast(Family, settings.inet_prefer)
 
 
-def _mail_hosts(domain: str, resolver: Resolver) -> list[MX]:
-    """The MX records of a domain, equal ones shuffled; the domain itself when it has none (RFC 5321 5.1)."""
+def mail_hosts(domain: str, resolver: Resolver) -> list[MX]:
+    """The MX records of a domain, equal ones shuffled; the domain itself when it has none (RFC 5321 5.1).
+
+    Raises NoRoute.
+    """
     literal = address_literal(domain)
     if literal:
         return [MX(0, literal)]

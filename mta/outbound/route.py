@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 
 from mta.config.schema import OutboundSettings
@@ -11,7 +11,8 @@ from mta.logger import Logger
 from mta.net.dns import Resolver
 from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError
 from mta.outbound.hmail import HMail
-from mta.outbound.mx import NoRoute, addresses, candidates
+from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
+from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, OK, Verdict
 from mta.smtp.dsn import DSN
@@ -20,6 +21,14 @@ from mta.smtp.reply import Reply
 MAX_CANDIDATES = 30
 
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where one mail may go. site: what politeness is counted by; hops: best first, looked up as they are asked for."""
+
+    site: str
+    hops: Iterator[NextHop]
 
 
 class Router:
@@ -41,14 +50,17 @@ class Router:
         self.settings = settings
         self.smarthosts = tuple(smarthosts)
 
-    def hops(self, hmail: HMail) -> Iterator[NextHop]:
-        """Yield the next hops for this mail, best first, at most MAX_CANDIDATES. Raises NoRoute when there is none."""
-        hops = self._all_hops(hmail)
+    def route(self, hmail: HMail) -> Route:
+        """The site that takes this mail, and its next hops, at most MAX_CANDIDATES. Raises NoRoute when there is none.
+
+        The hops raise NoRoute too, when none of the names that they come from has an address.
+        """
+        site, hops = self._all_hops(hmail)
         if hmail.todo.require_tls:
             hops = (replace(hop, tls="required") for hop in hops)
-        return islice(hops, MAX_CANDIDATES)
+        return Route(site, islice(hops, MAX_CANDIDATES))
 
-    def _all_hops(self, hmail: HMail) -> Iterator[NextHop]:
+    def _all_hops(self, hmail: HMail) -> tuple[str, Iterator[NextHop]]:
         domain = hmail.todo.domain
         chosen: Sequence[NextHop] | None = (
             self._chosen_by_plugin(hmail, domain) if self._runner.has("get_mx") else None
@@ -56,8 +68,11 @@ class Router:
         if chosen is None:
             chosen = self.smarthosts
         if chosen:
-            return self._resolved(chosen)
-        return candidates(domain, self._resolver, self.settings)
+            return site_of_hops(chosen), self._resolved(chosen)
+        hosts = mail_hosts(domain, self._resolver)
+        return site_of_hosts(host for _, host in hosts), candidates(
+            domain, hosts, self._resolver, self.settings
+        )
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:

@@ -11,7 +11,8 @@ from mta.net.client_pool import ClientPool
 from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
 from mta.outbound.delivery import Deliverer
-from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome
+from mta.outbound.mx import NoRoute
+from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome, of_reply
 from mta.outbound.route import Router
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import DENY, DENYSOFT, OK
@@ -48,7 +49,10 @@ class Bench:
 
     def deliver(self, *rcpts: str, message: bytes = BODY, domain: str = "b.test") -> dict[str, Outcome]:
         hmail = hmail_for(rcpts or ("joe@b.test",), message, domain=domain)
-        outcomes = self.deliverer.deliver(hmail)
+        try:
+            outcomes = self.deliverer.deliver(hmail, self.deliverer.route(hmail))
+        except NoRoute as error:
+            outcomes = dict.fromkeys(hmail.todo.rcpt_to, of_reply(error.reply))
         return {rcpt.address: outcome for rcpt, outcome in outcomes.items()}
 
     def close(self) -> None:
@@ -348,6 +352,7 @@ def test_name_in_the_answer_is_looked_up(bench, mx) -> None:
 
 def test_null_sender_and_quoted_recipient(bench, mx) -> None:
     hmail = hmail_for(['"a b"@b.test'], BODY, mail_from="<>")
-    outcomes = bench(mx).deliverer.deliver(hmail)
+    deliverer = bench(mx).deliverer
+    outcomes = deliverer.deliver(hmail, deliverer.route(hmail))
     assert outcomes[Address.parse('"a b"@b.test')].fate is DELIVERED
     assert mx.messages[0].mail_from == ""

@@ -284,12 +284,14 @@ def test_bug_in_one_delivery_is_logged_and_the_entry_kept(site, mx, monkeypatch:
     relay = site(mx, temp_fail_intervals=(3600,)).start()
     deliver = relay.outbound._deliverer.deliver
 
-    def broken(hmail):
+    def broken(hmail, route):
         if hmail.todo.domain == "bad.test":
             raise Bomb("boom")
-        return deliver(hmail)
+        return deliver(hmail, route)
 
-    monkeypatch.setattr(type(relay.outbound._deliverer), "deliver", lambda self, hmail: broken(hmail))
+    monkeypatch.setattr(
+        type(relay.outbound._deliverer), "deliver", lambda self, hmail, route: broken(hmail, route)
+    )
     relay.submit("x@bad.test")
     relay.submit("joe@b.test")
     assert eventually(lambda: mx.rcpts() == ["joe@b.test"])

@@ -10,7 +10,7 @@ import pytest
 from mta.config.schema import OutboundSettings, SmarthostSettings
 from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop, NextHopError
-from mta.outbound.mx import NoRoute, addresses, candidates
+from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.route import next_hops
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from tests.support.dns_server import NXDOMAIN, SERVFAIL, DnsServer
@@ -51,7 +51,10 @@ def resolver() -> Iterator[Resolver]:
 
 
 def hosts(domain: str, resolver: Resolver, **settings: object) -> list[str]:
-    return [hop.host for hop in candidates(domain, resolver, OutboundSettings(**settings))]
+    return [
+        hop.host
+        for hop in candidates(domain, mail_hosts(domain, resolver), resolver, OutboundSettings(**settings))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,20 @@ def test_order(domain: str, expected: list[str], resolver: Resolver) -> None:
 
 
 def test_a_candidate_knows_the_name_it_was_found_by(resolver: Resolver) -> None:
-    hop = next(candidates("two.test", resolver, OutboundSettings()))
+    hop = next(candidates("two.test", mail_hosts("two.test", resolver), resolver, OutboundSettings()))
     assert hop == NextHop("2001:db8::1", priority=10, from_dns="first.test")
 
 
 @pytest.mark.parametrize(("enabled", "policy"), [(True, "opportunistic"), (False, "off")])
 def test_enable_tls(enabled: bool, policy: str, resolver: Resolver) -> None:
-    assert next(candidates("two.test", resolver, OutboundSettings(enable_tls=enabled))).tls == policy
+    assert (
+        next(
+            candidates(
+                "two.test", mail_hosts("two.test", resolver), resolver, OutboundSettings(enable_tls=enabled)
+            )
+        ).tls
+        == policy
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,7 @@ def test_hostile_zones_are_bounded(resolver: Resolver) -> None:
 def test_hosts_are_looked_up_when_their_turn_comes() -> None:
     with DnsServer(ZONE) as server:
         resolver = Resolver(["127.0.0.1"], port=server.port)
-        next(candidates("two.test", resolver, OutboundSettings()))
+        next(candidates("two.test", mail_hosts("two.test", resolver), resolver, OutboundSettings()))
         assert server.count("first.test", "A") == 1
         assert server.count("second.test", "A") == 0
 

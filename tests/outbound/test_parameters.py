@@ -187,4 +187,4 @@ def test_hops_of_a_mail_that_requires_tls(policy: str, asked: bool) -> None:
     hmail = hmail_for(["joe@b.test"], MESSAGE)
     if asked:
         hmail.todo.extra["mail_params"] = {"REQUIRETLS": None}
-    assert [hop.tls for hop in router.hops(hmail)] == ["required" if asked else policy]
+    assert [hop.tls for hop in router.route(hmail).hops] == ["required" if asked else policy]
