@@ -16,7 +16,7 @@ from gevent.event import Event
 from mta import memory, paths
 from mta.check import preflight
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
+from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, LimitSettings, OutboundSettings, SmtpSettings
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -25,9 +25,12 @@ from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.tls_server import TlsServer
 from mta.notes import Notes
+from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
+from mta.outbound.spool_directory import state_directory
+from mta.outbound.suspensions import Suspensions, SuspensionsError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -90,7 +93,14 @@ class Worker:
         """Read the configuration, load plugins, lock the spool, listen, deliver. Raises StartError."""
         try:
             self._start()
-        except (ConfigError, EndpointError, PluginError, SmarthostError, SpoolError) as error:
+        except (
+            ConfigError,
+            EndpointError,
+            PluginError,
+            SmarthostError,
+            SpoolError,
+            SuspensionsError,
+        ) as error:
             self._roll_back()
             raise StartError(str(error)) from error
         except BaseException:
@@ -107,6 +117,8 @@ class Worker:
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
+        self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
+        self._named_limits = self.config.repeated(LimitSettings, self._on_named_limits)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
@@ -186,6 +198,8 @@ class Worker:
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         return Outbound(
+            limits=Limits(self._common_limits, self._named_limits),
+            suspensions=Suspensions(state_directory(spool.directory)),
             spool=spool,
             resolver=self.resolver,
             runner=self.hooks,
@@ -246,6 +260,18 @@ class Worker:
         self._outbound_settings = settings
         if self._started:
             self.outbound.configure(settings)
+
+    def _on_common_limits(self, limits: LimitSettings) -> None:
+        self._common_limits = limits
+        self._on_limits()
+
+    def _on_named_limits(self, limits: dict[str, LimitSettings]) -> None:
+        self._named_limits = limits
+        self._on_limits()
+
+    def _on_limits(self) -> None:
+        if self._started:
+            self.outbound.limit(Limits(self._common_limits, self._named_limits))
 
     # -- running ------------------------------------------------------------------------------------------------------
 
