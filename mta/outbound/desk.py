@@ -134,10 +134,7 @@ class Desk:
 
     def _changed(self) -> None:
         self._attempts.hints.clear()
-        now = time.monotonic()
-        for site in list(self._waits.sites):
-            self._waits.left(site, now)
-        self._engine.look()
+        self._engine.reconsider()
 
     # -- one entry
 

@@ -82,17 +82,18 @@ class Engine:
         """Take over a new concurrency_max and `disabled`; deliveries under way go on."""
         self._concurrency = settings.concurrency_max
         self._disabled = settings.disabled
-        self.look()
+        self.reconsider()
 
-    def look(self) -> None:
-        """Something has changed that may let something begin."""
+    def reconsider(self) -> None:
+        """Limits or suspensions have changed, which may let something begin."""
+        self._waits.reconsider(time.monotonic())
         self._changed.set()
 
     def flush(self) -> None:
         """Make everything that waits for its time due now, what is still being loaded included; what is held stays."""
         self._flushed = True
         self._waits.flush(time.monotonic())
-        self.look()
+        self._changed.set()
 
     @property
     def in_progress(self) -> int:

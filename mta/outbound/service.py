@@ -122,7 +122,7 @@ class Outbound:
         """Take over changed limits."""
         self._sites.configure(limits)
         self._attempts.hints.clear()
-        self.engine.look()
+        self.engine.reconsider()
 
     def _guess(self, todo: Todo) -> Site | None:
         """The site where a mail will probably be counted: that of the last mail for its domain, if only that matters."""

@@ -175,6 +175,11 @@ class Waiting:
             site.wake()
             self.left(site, now)
 
+    def reconsider(self, now: float) -> None:
+        """Limits or suspensions have changed: look at every site again."""
+        for site in self.sites:
+            self.left(site, now)
+
     def shift(self, by_ms: int) -> None:
         """The wall clock was set: what waits goes on waiting for as long as it would have."""
         self._due.shift(by_ms)
