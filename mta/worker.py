@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -17,6 +18,9 @@ from mta import memory, paths
 from mta.check import preflight
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, LimitSettings, OutboundSettings, SmtpSettings
+from mta.control import address as control_address
+from mta.control.orders import Orders
+from mta.control.server import ControlServer
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -130,6 +134,7 @@ class Worker:
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
         self.service = self._make_service()
+        self._control = self._open_control(spool)
         self._run_init_hook()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
@@ -209,6 +214,26 @@ class Worker:
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
         )
 
+    def _open_control(self, spool: Spool) -> ControlServer:
+        directory = state_directory(spool.directory)
+        try:
+            sock = control_address.listen(directory)
+        except OSError as error:
+            raise StartError(f"cannot make the control socket in {directory}: {error.strerror}") from error
+        self._undo.append(sock.close)
+        self._began = time.time()
+        return ControlServer(sock, Orders(self.outbound, self._about), self.logger)
+
+    def _about(self) -> dict[str, object]:
+        """What `haraka status` tells of the process."""
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self._began,
+            "connections": self._listener.count,
+            "listening": list(self._smtp.listen),
+        }
+
     def _make_service(self) -> Service:
         return Service(
             me=self.me,
@@ -231,6 +256,8 @@ class Worker:
         self._listener = Listener(self._sockets, self.service)
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
+        self._control.start()
+        self._undo.append(self._control.stop)
         self._started = True
         memory.settle()
         for text in self._smtp.listen:

@@ -85,6 +85,11 @@ class Desk:
             "sites": sites[:MAX_SITES_SHOWN],
         }
 
+    def site_of(self, domain: str) -> str | None:
+        """Where the last mail for a domain was counted; None when nobody knows."""
+        site = self._attempts.hints.get(domain)
+        return site.name if site is not None else None
+
     def suspensions(self) -> list[Suspension]:
         """What is suspended."""
         return self._waits.sites.suspensions.all()
