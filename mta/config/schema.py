@@ -156,6 +156,17 @@ class SmarthostSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsReportSettings(Settings):
+    """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
+    organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
+    contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundSettings(Settings):
     """outbound.ini: mail on its way out."""
 
@@ -172,6 +183,7 @@ class OutboundSettings(Settings):
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+    tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 
 @dataclass(frozen=True, slots=True)
