@@ -125,6 +125,8 @@ class TlsSettings(Settings):
     """tls.ini: encryption of what comes in."""
 
     FILE: ClassVar[str] = "tls.ini"
+    REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
+    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports"})
 
     key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
     cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
@@ -138,6 +140,8 @@ class TlsSettings(Settings):
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
+    authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
+    authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
 
 
 @dataclass(frozen=True, slots=True)
