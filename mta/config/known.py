@@ -39,7 +39,7 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
 ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
-_FILES = ("http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
+_FILES = ("internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 _IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
 

@@ -177,6 +177,16 @@ class OutboundSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSettings(Settings):
+    """http.ini: a small HTTP server for files and for the pages of plugins."""
+
+    FILE: ClassVar[str] = "http.ini"
+
+    listen: tuple[str, ...] = setting("main", "listen", LIST, (), "Addresses to listen on, written as in smtp.ini; the port is 80 unless given, and 443 speaks TLS with the certificate of tls.ini. Empty: no HTTP server.")
+    docroot: str = setting("main", "docroot", TEXT, "http/html", "Directory with the files to show; relative to the installation.")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings(Settings):
     """log.ini: what is logged, and how. `level` is an upper-case name."""
 
@@ -270,6 +280,7 @@ SETTINGS: tuple[type[Settings], ...] = (
     TlsSettings,
     OutboundSettings,
     LogSettings,
+    HttpSettings,
     RelaySettings,
     RelayDestDomainsSettings,
     SmtpForwardSettings,
