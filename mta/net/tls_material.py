@@ -135,7 +135,8 @@ class _Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._entries = [(spec.key, entry) for spec, entry in config.written(TlsSettings)]
+        written = config.written(TlsSettings)
+        self._entries = [(spec.key, entry) for spec, entry in written if spec.section == "main"]
         self.problems: list[Problem] = []
 
     def pems(self, settings: TlsSettings) -> list[PemFile]:

@@ -501,6 +501,22 @@ def test_a_section_that_cannot_be_used_is_told(site: Site, authority: Authority,
     assert server.usable is ("missing" in ini)
 
 
+def test_a_section_is_followed(site: Site, authority: Authority) -> None:
+    server = of_site(site, authority, "")
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    connect(server, context, "other.test")
+    site.install.config.watch()
+    try:
+        site.write("tls.ini", "ca=ca.pem\n[other.test]\nminVersion=TLSv1.3\n")
+        assert eventually(lambda: "certificates read again" in str(site.lines))
+        with pytest.raises(ssl.SSLError):
+            connect(server, context, "other.test")
+        connect(server, context, "mail.test")
+    finally:
+        site.install.config.close()
+
+
 # ---- clients by their address
 
 
