@@ -126,7 +126,7 @@ class TlsSettings(Settings):
 
     FILE: ClassVar[str] = "tls.ini"
     REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
-    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports"})
+    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports", "force_tls_hosts"})
 
     key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
     cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
@@ -177,16 +177,6 @@ class OutboundSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpSettings(Settings):
-    """http.ini: a small HTTP server for files and for the pages of plugins."""
-
-    FILE: ClassVar[str] = "http.ini"
-
-    listen: tuple[str, ...] = setting("main", "listen", LIST, (), "Addresses to listen on, written as in smtp.ini; the port is 80 unless given, and 443 speaks TLS with the certificate of tls.ini. Empty: no HTTP server.")
-    docroot: str = setting("main", "docroot", TEXT, "http/html", "Directory with the files to show; relative to the installation.")
-
-
-@dataclass(frozen=True, slots=True)
 class LogSettings(Settings):
     """log.ini: what is logged, and how. `level` is an upper-case name."""
 
@@ -195,6 +185,16 @@ class LogSettings(Settings):
     level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
     timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
     format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings(Settings):
+    """http.ini: a small HTTP server for files and for the pages of plugins."""
+
+    FILE: ClassVar[str] = "http.ini"
+
+    listen: tuple[str, ...] = setting("main", "listen", LIST, (), "Addresses to listen on, written as in smtp.ini; the port is 80 unless given, and 443 speaks TLS with the certificate of tls.ini. Empty: no HTTP server.")
+    docroot: str = setting("main", "docroot", TEXT, "http/html", "Directory with the files to show; relative to the installation.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,7 +264,7 @@ def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
     install.write(
         "tls.ini",
         "minVersion=TLSv1.3\n[mail.test]\nciphers=X\n[no.test]\nminVersion=2\nrequireAuthorized[]=25\nx=1\n"
-        "[outbound]\nkey=x\n[authorized_hosts]\n192.0.2.0/24=a, b\nhost.test=\n",
+        "[mutual_auth_hosts]\nkey=x\n[authorized_hosts]\n192.0.2.0/24=a, b\nhost.test=\n",
     )
     main = install.config.settings(TlsSettings)
     named = install.config.named(TlsSettings)
@@ -278,7 +278,7 @@ def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
         "[no.test] requireAuthorized: this counts in [main] only",
         "[no.test] x: unknown key",
         "[authorized_hosts] host.test: 'host.test' is neither an address nor a network",
-        "[outbound] key: a Haraka setting",
+        "[mutual_auth_hosts] key: not honoured",
     ):
         assert expected in said
     assert len(install.problems) == 5
