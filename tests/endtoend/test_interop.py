@@ -17,8 +17,9 @@ import pytest
 from tests.endtoend.conftest import check_end
 from tests.support import nodemailer
 from tests.support.needs import program
+from tests.support.ports import free_port
 from tests.support.postfix import Postfix
-from tests.support.server import Server, free_port, outbound_ini
+from tests.support.server import Server, outbound_ini
 from tests.support.sink import Received, RecordingSink
 from tests.support.tls import Authority
 
