@@ -16,7 +16,8 @@ from mta.net.tls_layer import TlsLayer
 from mta.plugin import DENY, Plugin
 from tests.support import needs
 from tests.support.install import eventually
-from tests.support.server import Server, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server
 from tests.support.service import Client, Inbound, Local
 from tests.support.tls import Authority, Site, TlsClient, trusting
 
