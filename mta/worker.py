@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,13 @@ from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.tls_server import TlsServer
-from mta.notes import Notes
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
+from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
 from mta.version import VERSION
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from mta.log_writer import LogWriter
     from mta.logger import Logger
     from mta.plugin.hooks import Plugin
-    from mta.smtp.address import Address
-    from mta.smtp.reply import Reply
 
 ORIGIN = "server"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
@@ -49,22 +47,6 @@ NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {}
 
 class StartError(Exception):
     """The server can't start; the text is one line that says why and what to do."""
-
-
-class Server:
-    """What plugins know as `self.server`: notes they share, and a way to send mail.
-
-    public_ip: the address that the Internet knows this server by, "" when the operator did not say.
-    """
-
-    def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
-        self.notes = Notes()
-        self.public_ip = ""
-        self._send = send
-
-    def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Queue a message (header and body in lines); 250 in the reply means that it is kept."""
-        return self._send(mail_from, rcpts, contents)
 
 
 class Worker:
@@ -78,7 +60,7 @@ class Worker:
         self.addresses: list[tuple[str, int]] = []
         self._log_fd = log_fd
         self._undo: list[Callable[[], object]] = []
-        self._server = Server(lambda *mail: self.outbound.send(*mail))
+        self._server = Server()
         self._stopping = Event()
         self._drain_seconds = 0.0
         self._started = False
@@ -117,6 +99,7 @@ class Worker:
         self._refuse_fatal_problems()
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
+        self._server.on_mail(self.outbound)
         self.service = self._make_service()
         self._run_init_hook()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mta.plugin.denial import Denial
     from mta.plugin.offload import Threads
     from mta.plugin.outcome import Deferral, Failure, Receipt
-    from mta.plugin.queued import HMail, Server
+    from mta.plugin.queued import HMail
+    from mta.plugin.server import Server
     from mta.smtp.address import Address
 
 Params = Mapping[str, "str | None"]
