@@ -170,6 +170,10 @@ class Settler:
                 uuid=hmail.uuid,
             )
             return False
+        if reply.kind == 5:
+            # A plugin keeps it in, or nobody can be told by such a sender: no later attempt changes that.
+            hmail.logerror(f"no bounce is sent: {reply}")
+            return True
         if reply.kind != 2:
             hmail.logerror(f"cannot queue a bounce, will try again: {reply}")
         return reply.kind == 2

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from mta.connection import Connection
-from mta.logger import DATA, Logger
 from mta.net.next_hop import NextHop
 from mta.plugin.hooks import Plugin
 from mta.plugin.outcome import Deferral, Failure, Receipt
@@ -27,7 +26,7 @@ from mta.plugin.verdict import (
 )
 from mta.smtp.address import Address
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import hmail_for, queue_files
+from tests.support.outbound import queue_files
 from tests.support.relay import MESSAGE, Relay, through
 from tests.support.server import eventually
 
@@ -257,16 +256,31 @@ def test_pre_send_trans_email_is_given_something_like_a_connection(relay: Callab
     assert any("it has log methods" in line for line in out.lines)
 
 
-LEVELS = ("data", "protocol", "debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
+class NoReports(Plugin):
+    """Lets no report out of the house."""
+
+    def __init__(self, code: object) -> None:
+        self.code = code
+
+    def hook_pre_send_trans_email(self, connection):
+        return (self.code, "no reports") if connection.transaction.mail_from.is_null else None
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_log_methods_of_a_mail(level: str) -> None:
-    lines: list[str] = []
-    hmail = hmail_for([JOE], MESSAGE, logger=Logger(DATA, write=lines.append))
-    getattr(hmail, f"log{level}")("so it is", {"k": 1})
-    (line,) = lines
-    assert line.startswith(f"[{level.upper()}] [UUID.1.1] [outbound] so it is") and "k=1" in line
+@pytest.mark.parametrize(
+    ("code", "outcome", "said"),
+    [
+        (DENY, dropped, "no bounce is sent: 550 5.7.1 no reports"),
+        (DENYSOFT, waits(64, 1), "will try again: 450 4.7.1 no reports"),
+    ],
+)
+def test_a_plugin_may_refuse_a_report(
+    code: object, outcome: Check, said: str, relay: Callable[..., Relay], mx: FakeMx
+) -> None:
+    mx.reply("rcpt", "550 no", rcpt=JOE)
+    out = relay(NoReports(code))
+    out.submit()
+    assert eventually(lambda: outcome(out, mx))
+    assert any(said in line for line in out.lines)
 
 
 # -- disabled
