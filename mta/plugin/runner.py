@@ -26,13 +26,13 @@ ASK_EVERYBODY: Final = frozenset({"connect_init", "disconnect"})
 LONGEST_VERB: Final = 12
 
 # A broken filter defers mail, it does not wave it through.
-GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound"})
+GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound", "pre_send_trans_email"})
 
 # Where nobody waits for permission DENYSOFT would mean something else: at hook bounce it would lose the report.
 NEVER_DEFERS: Final = frozenset(
     {
         *("connect_init", "disconnect", "log", "deny", "capabilities", "rset", "quit", "queue_ok"),
-        *("reset_transaction", "pre_send_trans_email", "send_email", "deferred", "bounce", "delivered"),
+        *("reset_transaction", "send_email", "deferred", "bounce", "delivered"),
         "shutdown",
     }
 )
