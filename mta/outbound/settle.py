@@ -147,7 +147,7 @@ class Settler:
             hmail.lognotice(f"recipient {rcpt} rejected: {why.reason}")
         first = next(iter(failures.values()))
         mx = first.peer.hop if first.peer else None
-        failure = Failure(first.reason, list(failures), mx, deferred)
+        failure = Failure(first.reason, list(failures), mx, deferred=deferred)
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")

@@ -24,7 +24,7 @@ from mta.plugin.verdict import (
     STOP,
 )
 from tests.support.fake_mx import FakeMx
-from tests.support.relay import Relay, through
+from tests.support.outbound_side import Relay, through
 from tests.support.server import eventually
 from tests.support.service import Client, Denier, Inbound
 from tests.support.stage import Failing, Relaying
