@@ -138,6 +138,8 @@ def test_enable_tls(house: Callable[..., House], mx: FakeMx) -> None:
     running = house("")
     running.relay.submit()
     assert eventually(lambda: mx.count("STARTTLS") == 1)
+    assert eventually(running.relay.empty)
+    mx.hang_up()  # a kept connection would need no word about TLS
     running.change("enable_tls=false")
     running.relay.submit("ann@b.test")
     assert eventually(lambda: "ann@b.test" in mx.rcpts())
