@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -16,7 +17,10 @@ from gevent.event import Event
 from mta import memory, paths
 from mta.check import preflight
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
+from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, LimitSettings, OutboundSettings, SmtpSettings
+from mta.control import address as control_address
+from mta.control.orders import Orders
+from mta.control.server import ControlServer
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -24,9 +28,12 @@ from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.tls_server import TlsServer
+from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
+from mta.outbound.spool_directory import state_directory
+from mta.outbound.suspensions import Suspensions, SuspensionsError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -72,7 +79,14 @@ class Worker:
         """Read the configuration, load plugins, lock the spool, listen, deliver. Raises StartError."""
         try:
             self._start()
-        except (ConfigError, EndpointError, PluginError, SmarthostError, SpoolError) as error:
+        except (
+            ConfigError,
+            EndpointError,
+            PluginError,
+            SmarthostError,
+            SpoolError,
+            SuspensionsError,
+        ) as error:
             self._roll_back()
             raise StartError(str(error)) from error
         except BaseException:
@@ -89,6 +103,8 @@ class Worker:
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
+        self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
+        self._named_limits = self.config.repeated(LimitSettings, self._on_named_limits)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
@@ -101,6 +117,7 @@ class Worker:
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
         self.service = self._make_service()
+        self._control = self._open_control(spool)
         self._run_init_hook()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
@@ -169,6 +186,8 @@ class Worker:
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         return Outbound(
+            limits=Limits(self._common_limits, self._named_limits),
+            suspensions=Suspensions(state_directory(spool.directory)),
             spool=spool,
             resolver=self.resolver,
             runner=self.hooks,
@@ -177,6 +196,26 @@ class Worker:
             me=self.me,
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
         )
+
+    def _open_control(self, spool: Spool) -> ControlServer:
+        directory = state_directory(spool.directory)
+        try:
+            sock = control_address.listen(directory)
+        except OSError as error:
+            raise StartError(f"cannot make the control socket in {directory}: {error.strerror}") from error
+        self._undo.append(sock.close)
+        self._began = time.time()
+        return ControlServer(sock, Orders(self.outbound, self._about), self.logger)
+
+    def _about(self) -> dict[str, object]:
+        """What `haraka status` tells of the process."""
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self._began,
+            "connections": self._listener.count,
+            "listening": list(self._smtp.listen),
+        }
 
     def _make_service(self) -> Service:
         return Service(
@@ -200,6 +239,8 @@ class Worker:
         self._listener = Listener(self._sockets, self.service)
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
+        self._control.start()
+        self._undo.append(self._control.stop)
         self._started = True
         memory.settle()
         for text in self._smtp.listen:
@@ -229,6 +270,18 @@ class Worker:
         self._outbound_settings = settings
         if self._started:
             self.outbound.configure(settings)
+
+    def _on_common_limits(self, limits: LimitSettings) -> None:
+        self._common_limits = limits
+        self._on_limits()
+
+    def _on_named_limits(self, limits: dict[str, LimitSettings]) -> None:
+        self._named_limits = limits
+        self._on_limits()
+
+    def _on_limits(self) -> None:
+        if self._started:
+            self.outbound.limit(Limits(self._common_limits, self._named_limits))
 
     # -- running ------------------------------------------------------------------------------------------------------
 

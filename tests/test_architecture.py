@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.inbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
     "mta.outbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
+    "mta.control": ("mta.outbound", "mta.net", "mta.logger"),
     "mta.worker": ("mta",),
     "mta.cli": ("mta",),
     "mta.__main__": ("mta.cli",),
@@ -52,6 +53,7 @@ GEVENT = {
     "mta.plugin.runner",
     "mta.inbound.listener",
     "mta.outbound.engine",
+    "mta.control.server",
 }
 
 MODULES = sorted((ROOT / "mta").rglob("*.py"))

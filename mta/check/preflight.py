@@ -13,6 +13,7 @@ from mta.config.schema import (
     QUEUE_DIR,
     VALUES,
     ConnectionSettings,
+    LimitSettings,
     LogSettings,
     OutboundSettings,
     SmtpSettings,
@@ -24,7 +25,7 @@ from mta.net.ip import address_literal, is_local
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
 
-CORE = (SmtpSettings, ConnectionSettings, TlsSettings, OutboundSettings, LogSettings)
+CORE = (SmtpSettings, ConnectionSettings, TlsSettings, OutboundSettings, LimitSettings, LogSettings)
 """The files that the server itself reads; those of plugins are read when a plugin asks for them."""
 
 

@@ -111,6 +111,27 @@ class Config:
 
         return self._read(read, on_change)
 
+    def repeated(self, cls: type[S], on_change: Callable[[dict[str, S]], None] | None = None) -> dict[str, S]:
+        """The settings in each section that repeats cls.REPEATED, by its name in lower case; what it leaves out is as there.
+
+        settings(cls) reports what is wrong with any of them; a bad value leaves what was before.
+        """
+        last: dict[str, S] = {}
+
+        def read() -> dict[str, S]:
+            nonlocal last
+            sections: Sections = self._content(cls.FILE, "ini") or {}
+            shared = sections.get(cls.REPEATED, {})
+            named = {spec.section for _, spec in specs(cls)}
+            last = {
+                name.lower(): bind({cls.REPEATED: {**shared, **keys}}, last.get(name.lower(), cls()))[0]
+                for name, keys in sections.items()
+                if name not in named
+            }
+            return last
+
+        return self._read(read, on_change)
+
     def value(self, file: ValueFile[T], on_change: Callable[[T], None] | None = None) -> T:
         """The typed value of a file that holds one, see schema.VALUES."""
         last = file.default

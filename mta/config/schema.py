@@ -21,6 +21,7 @@ from mta.config.kinds import (
     PATTERN,
     PORT_LINES,
     PORTS,
+    RATE,
     SECONDS,
     SECRET,
     TEXT,
@@ -29,6 +30,7 @@ from mta.config.kinds import (
     whole,
 )
 from mta.config.passwords import PASSWORD, StoredPassword
+from mta.config.rate import Rate
 from mta.config.routes import ROUTE, Route
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
 
@@ -173,6 +175,21 @@ class OutboundSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings(Settings):
+    """outbound_limits.ini: how much mail goes to one place at a time."""
+
+    FILE: ClassVar[str] = "outbound_limits.ini"
+    REPEATED: ClassVar[str] = "main"  # [example.com]: for that domain, site or smarthost
+
+    concurrency: int = setting("main", "concurrency", whole(0, 10000), 0, "Deliveries to one site at the same time, at the most; how many really go is learnt from how they fare. 0: 20, and to a smarthost concurrency_max.")
+    initial_concurrency: int = setting("main", "initial_concurrency", whole(1, 10000), 5, "Deliveries at the same time to a site of which nothing is known yet.")
+    rate: Rate | None = field(default=None, metadata={"spec": Spec("main", "rate", RATE, None, "Messages to one site in a time; those above it wait.")})
+    unreachable_after: int = setting("main", "unreachable_after", whole(0, 1000), 1, "A site is given a rest when as many deliveries as go there at the same time have failed to connect, so many times over and with no success between; 0: never.")
+    unreachable_wait: int = setting("main", "unreachable_wait", whole(1, 86400), 60, "Seconds of that rest; mail for the site is deferred meanwhile without asking it.")
+    temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts, instead of those in outbound.ini.")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings(Settings):
     """log.ini: what is logged, and how. `level` is an upper-case name."""
 
@@ -265,6 +282,7 @@ SETTINGS: tuple[type[Settings], ...] = (
     ConnectionSettings,
     TlsSettings,
     OutboundSettings,
+    LimitSettings,
     LogSettings,
     RelaySettings,
     RelayDestDomainsSettings,

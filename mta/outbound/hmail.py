@@ -33,14 +33,21 @@ class HMail:
     __slots__ = ("_header", "_notes", "logger", "message", "name", "stale", "todo")
 
     def __init__(
-        self, name: QueueFileName, todo: Todo, message: MessageSource, logger: Logger, *, stale: bool = False
+        self,
+        name: QueueFileName,
+        todo: Todo,
+        message: MessageSource,
+        logger: Logger,
+        *,
+        stale: bool = False,
+        notes: Notes | None = None,
     ) -> None:
         self.stale = stale
         self.name = name
         self.todo = todo
         self.message = message
         self.logger = logger
-        self._notes: Notes | None = None
+        self._notes = notes
         self._header: Header | None = None
 
     @property

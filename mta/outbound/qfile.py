@@ -13,6 +13,7 @@ TEMPORARY = "__tmp__."
 SET_ASIDE = "error."
 
 MAX_COUNTER = 10_000
+HELD_MS = 9_999_999_999_999  # next attempt of an entry that an operator holds: the year 2286, for any server
 MAX_HOST = 150  # characters; a file name has at most 255 bytes
 _ALPHABET = string.ascii_letters + string.digits
 _UNIQ_LENGTH = 6
@@ -64,6 +65,11 @@ class QueueFileName:
         return QueueFileName(
             int(arrival), int(next_attempt), int(attempts), int(pid), uniq, int(counter), host, text
         )
+
+    @property
+    def is_held(self) -> bool:
+        """True when an operator holds the entry."""
+        return self.next_attempt >= HELD_MS
 
     def __str__(self) -> str:
         return self.text

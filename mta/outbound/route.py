@@ -26,10 +26,14 @@ _NAMES_A_HOST = ("exchange", "host", "path")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where one mail may go. site: what politeness is counted by; hops: best first, looked up as they are asked for."""
+    """Where one mail may go. site: what politeness is counted by; hops: best first, looked up as they are asked for.
+
+    chosen: an operator or a plugin named the hops, not the DNS.
+    """
 
     site: str
     hops: Iterator[NextHop]
+    chosen: bool = False
 
 
 class Router:
@@ -56,12 +60,13 @@ class Router:
 
         The hops raise NoRoute too, when none of the names that they come from has an address.
         """
-        site, hops = self._all_hops(hmail)
+        route = self._route(hmail)
+        hops = route.hops
         if hmail.todo.require_tls:
             hops = (replace(hop, tls="required") for hop in hops)
-        return Route(site, islice(hops, MAX_CANDIDATES))
+        return Route(route.site, islice(hops, MAX_CANDIDATES), route.chosen)
 
-    def _all_hops(self, hmail: HMail) -> tuple[str, Iterator[NextHop]]:
+    def _route(self, hmail: HMail) -> Route:
         domain = hmail.todo.domain
         chosen: Sequence[NextHop] | None = (
             self._chosen_by_plugin(hmail, domain) if self._runner.has("get_mx") else None
@@ -69,11 +74,10 @@ class Router:
         if chosen is None:
             chosen = self.smarthosts
         if chosen:
-            return site_of_hops(chosen), self._resolved(chosen)
+            return Route(site_of_hops(chosen), self._resolved(chosen), chosen=True)
         hosts = mail_hosts(domain, self._resolver)
-        return site_of_hosts(host for _, host in hosts), candidates(
-            domain, hosts, self._resolver, self.settings
-        )
+        hops = candidates(domain, hosts, self._resolver, self.settings)
+        return Route(site_of_hosts(host for _, host in hosts), hops)
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:
