@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, Unpack
 
 from mta.notes import Notes
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
     from mta.message.stream import MessageStream
     from mta.smtp.address import Address
     from mta.transaction import Transaction
@@ -55,18 +57,38 @@ class Queue(Protocol):
     def submit(self, transaction: Transaction) -> Reply: ...
 
 
+class Http(Protocol):
+    """The server of http.ini, for hook init_http."""
+
+    def route(self, path: str, app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]) -> None:
+        """Give `path`, and all below it, to a WSGI application (PEP 3333); the longest route decides.
+
+        Raises ValueError for a path that does not begin with a slash, or is taken.
+        """
+        ...
+
+
+class NoHttp:
+    """Takes routes to pages that nobody will see."""
+
+    def route(self, path: str, app: Any) -> None:
+        """Take a route."""
+
+
 NO_QUEUE = Reply(451, "this server is not ready to take mail", "4.3.2")
 
 
 class Server:
     """The server that runs a plugin, as `self.server`: notes that all plugins share, and a way to send mail of their own.
 
-    public_ip: the address that the Internet knows this server by, "" when the operator did not say.
+    public_ip: the address that the Internet knows this server by, "" when the operator did not say. http: where plugins
+    add their pages.
     """
 
     def __init__(self) -> None:
         self.notes = Notes()
         self.public_ip = ""
+        self.http: Http = NoHttp()
         self._queue: Queue | None = None
 
     def on_mail(self, queue: Queue) -> None:
