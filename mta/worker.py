@@ -179,7 +179,7 @@ class Worker:
     def _make_http(self) -> None:
         """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
         settings = self.config.settings(HttpSettings)
-        self._server.http = HttpSite(Files(self.install_dir / settings.docroot))
+        self._server.http = site = HttpSite(Files(self.install_dir / settings.docroot))
         self._http_endpoints = [Endpoint.parse(text, HTTP_PORT) for text in settings.listen]
         sockets = self._bind(self._http_endpoints)
         self.http_addresses = [sock.getsockname() for sock in sockets]
@@ -190,9 +190,7 @@ class Worker:
             ]
         except ValueError as error:
             raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
-        self._http = HttpServer(
-            [*zip(sockets, contexts, strict=True)], self._server.http, self.logger, self.me
-        )
+        self._http = HttpServer([*zip(sockets, contexts, strict=True)], site, self.logger, self.me)
         self._undo.append(self._http.stop)
 
     def _open_spool(self) -> Spool:

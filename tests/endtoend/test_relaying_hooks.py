@@ -24,7 +24,7 @@ from mta.plugin.verdict import (
     STOP,
 )
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound_side import Relay, through
+from tests.support.relay import Relay
 from tests.support.server import eventually
 from tests.support.service import Client, Denier, Inbound
 from tests.support.stage import Failing, Relaying
@@ -45,7 +45,7 @@ def client(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[..., tuple[Client, R
     undo: list[Callable[[], None]] = []
 
     def connect(plugin: Plugin) -> tuple[Client, Relay]:
-        relay = Relay(tmp_path / "queue", through(mx.smarthost), [plugin]).start()
+        relay = Relay(tmp_path / "queue", mx, plugin).start()
         undo.append(lambda: relay.stop(0))
         inbound = Inbound([Relaying(), plugin], relay.outbound.submit)
         inbound.__enter__()

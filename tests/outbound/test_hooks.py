@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from mta.plugin.verdict import (
 from mta.smtp.address import Address
 from tests.support.fake_mx import FakeMx
 from tests.support.outbound import queue_files
-from tests.support.outbound_side import MESSAGE, Relay, through
+from tests.support.relay import MESSAGE, Relay
 from tests.support.server import eventually
 
 Check = Callable[[Relay, FakeMx], bool]
+DOTS = MESSAGE + b".dot\r\n"
 JOE, SENDER = "joe@b.test", "sender@a.test"
 
 
@@ -67,7 +69,7 @@ def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[..., Relay]]:
     made: list[Relay] = []
 
     def make(*plugins: Plugin, **settings: object) -> Relay:
-        made.append(Relay(tmp_path / "queue", through(mx.smarthost, **settings), plugins).start())
+        made.append(Relay(tmp_path / "queue", mx, *plugins, **settings).start())
         return made[-1]
 
     yield make
@@ -162,7 +164,7 @@ def test_what_an_answer_does(
     mx.reply("rcpt", reply, rcpt=JOE)
     plugin = Answers(hook, answer)
     out = relay(plugin)
-    assert out.submit().code == 250
+    out.submit()
     assert eventually(lambda: outcome(out, mx)), (queue_files(out.directory), mx.rcpts(), out.lines)
     assert plugin.given
 
@@ -204,9 +206,9 @@ def test_what_send_email_and_get_mx_are_given(relay: Callable[..., Relay], mx: F
             seen["get_mx"] = (domain, hmail.notes.asked)
 
     out = relay(Look())
-    out.submit()
+    out.submit(message=DOTS)
     assert eventually(lambda: delivered(out, mx))
-    assert seen["file"].endswith(MESSAGE) and seen["file"].startswith(b"Received: ")
+    assert seen["file"].endswith(DOTS) and seen["file"].startswith(b"Received: ")
     assert seen["stuffed"] == seen["file"].replace(b"\r\n.dot", b"\r\n..dot") == mx.messages[0].data
     assert seen["header"] == ("hi", True)
     name, uuid, failures, attempts = seen["name"]
@@ -292,11 +294,11 @@ def test_a_plugin_may_refuse_a_report(
 def test_disabled_pauses_without_holding_places(relay: Callable[..., Relay], mx: FakeMx) -> None:
     out = relay(disabled=True, concurrency_max=3)
     for n in range(100):
-        assert out.submit(f"r{n}@b.test", uuid=f"UUID.{n}").code == 250
+        out.submit(f"r{n}@b.test")
     engine = out.outbound.engine
     out.outbound.flush()
     assert not eventually(lambda: engine.in_progress or mx.sessions, timeout=0.2)
     assert (engine.waiting, engine.hot_bytes, len(out.entries())) == (100, 0, 100)
-    out.outbound.configure(through(mx.smarthost, concurrency_max=3))
+    out.outbound.configure(replace(out.settings, disabled=False))
     assert eventually(out.empty)
     assert sorted(mx.rcpts()) == sorted(f"r{n}@b.test" for n in range(100))

@@ -15,7 +15,7 @@ from mta.net.dns import Resolver
 from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.install import Install
-from tests.support.outbound_side import Relay
+from tests.support.relay import Relay
 from tests.support.server import eventually
 
 ZONE = {
@@ -34,8 +34,10 @@ class House:
         self._smarthost = f"[smarthost]\nhost={smarthost}\n" if smarthost else ""
         self._write(main)
         settings = self._install.config.settings(OutboundSettings, self._on_change)
-        resolver = Resolver([dns.host], port=dns.port, timeout=2, lifetime=2)
-        self.relay = Relay(directory / "queue", settings, resolver=resolver).start()
+        self.relay = Relay(directory / "queue", None)
+        self.relay.settings = settings
+        self.relay.resolver = Resolver([dns.host], port=dns.port, timeout=2, lifetime=2)
+        self.relay.start()
         self._install.config.watch()
         gevent.sleep(0)
 
@@ -103,7 +105,7 @@ def test_concurrency_max(house: Callable[..., House], mx: FakeMx) -> None:
     running = house("concurrency_max=1")
     engine = running.relay.outbound.engine
     for n in range(4):
-        running.relay.submit(f"joe@b{n}.test", uuid=f"UUID.{n}")
+        running.relay.submit(f"joe@b{n}.test")
     assert eventually(lambda: mx.sessions == 1)
     assert engine.in_progress == 1
     running.change("concurrency_max=3")
