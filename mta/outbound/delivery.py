@@ -17,6 +17,7 @@ from mta.net.smtp_client import (
 )
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
+from mta.outbound.onward import as_noted, is_late, onward
 from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
 from mta.outbound.spool_errors import SpoolError
@@ -28,6 +29,9 @@ SHUTTING_DOWN = 421  # RFC 5321 3.8: whatever it was said to, nothing more will 
 # A refusal there is about the mail or about us in the eyes of that host; one of AUTH or STARTTLS is about our settings,
 # which a person can mend before the mail is given up.
 _REFUSES_FOR_GOOD = frozenset({"banner", "hello"})
+
+
+_TOO_LATE = Reply(554, "not delivered within the time that the sender gave it", "5.4.7")  # RFC 2852 4.1.4
 
 
 class Deliverer:
@@ -52,6 +56,8 @@ class Deliverer:
         host answers to MAIL, RCPT, DATA or the message is.
         """
         attempt = _Attempt(hmail)
+        if is_late(hmail.todo):
+            return attempt.end(of_reply(_TOO_LATE))
         try:
             for hop in route.hops:
                 self._try(hop, attempt)
@@ -68,12 +74,14 @@ class Deliverer:
 
     def _converse(self, hop: NextHop, attempt: _Attempt, *, fresh: bool) -> bool:
         """False when a kept connection was the problem, so that nothing is known about the host."""
-        hmail = attempt.hmail
+        hmail, settings = attempt.hmail, self.settings
+        todo = hmail.todo
         try:
             client = self._pool.acquire(
-                hop,
+                as_noted(hop, todo.notes),
                 helo=self._me,
-                connect_timeout=self.settings.connect_timeout,
+                connect_timeout=settings.connect_timeout,
+                timeouts=settings.timeouts,
                 logger=hmail.logger,
                 uuid=hmail.uuid,
                 fresh=fresh,
@@ -81,14 +89,19 @@ class Deliverer:
         except ClientError as error:
             attempt.hop_failed(_of_error(error, hop), str(error))
             return True
+        params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
             replies = client.send(
-                hmail.todo.mail_from,
+                todo.mail_from,
                 list(attempt.pending),
                 hmail.message,
                 eight_bit=True,
-                require_tls=hmail.todo.require_tls,
+                smtputf8="SMTPUTF8" in params.mail,
+                require_tls=todo.require_tls,
+                chunking=settings.chunking,
+                mail_params=params.mail,
+                rcpt_params=params.rcpts,
             )
         except BrokenConversation as broken:
             return attempt.broke_off(broken, client)
@@ -173,7 +186,16 @@ def _of_error(error: ClientError, hop: NextHop) -> Outcome:
 
 def _peer(client: SmtpClient) -> Peer:
     hop = client.hop
-    return Peer(client.host, client.ip, client.port, _mode(hop), client.secured, client.authenticated, hop)
+    return Peer(
+        client.host,
+        client.ip,
+        client.port,
+        _mode(hop),
+        client.secured,
+        client.authenticated,
+        hop,
+        "DSN" in client.extensions,
+    )
 
 
 def _mode(hop: NextHop) -> str:
