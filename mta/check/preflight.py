@@ -134,7 +134,7 @@ def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
 
 
 def _place_of_credentials(config: Config) -> tuple[str, int]:
-    for key in ("auth_user", "auth_pass", "auth_pass_file", "host"):
+    for key in ("auth_user", "auth_pass", "auth_pass_file", "oauth_token_url", "auth_type", "host"):
         file, line = config.place(OutboundSettings, "smarthost", key)
         if line:
             break
