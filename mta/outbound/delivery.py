@@ -10,11 +10,13 @@ from mta.net.next_hop import NextHop
 from mta.net.smtp_client import (
     BrokenConversation,
     ClientError,
+    MessageSource,
     MessageUnreadable,
     Rejected,
     SmtpClient,
     TlsFailed,
 )
+from mta.outbound.eight_bit import NotConvertible, eight_bit_refusal, seven_bit_form
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
 from mta.outbound.onward import as_noted, is_late, onward
@@ -95,7 +97,7 @@ class Deliverer:
             replies = client.send(
                 todo.mail_from,
                 list(attempt.pending),
-                hmail.message,
+                self._fitting(hmail, client),
                 eight_bit=True,
                 smtputf8="SMTPUTF8" in params.mail,
                 require_tls=todo.require_tls,
@@ -105,12 +107,23 @@ class Deliverer:
             )
         except BrokenConversation as broken:
             return attempt.broke_off(broken, client)
+        except NotConvertible as error:
+            self._pool.release(client)
+            return attempt.answered(dict.fromkeys(attempt.pending, eight_bit_refusal(error)), client)
         except (MessageUnreadable, SpoolError) as error:
+            client.close()
             hmail.logerror(f"cannot send {hmail.filename}: {error}")
             attempt.end(of_reply(Reply(451, "the message can not be read", "4.3.0")))
             return True
         self._pool.release(client)
         return attempt.answered(replies, client)
+
+    def _fitting(self, hmail: HMail, client: SmtpClient) -> MessageSource:
+        """The message as this host gets it. Raises NotConvertible, MessageUnreadable, SpoolError."""
+        policy = self.settings.eight_bit_downgrade
+        if policy == "send" or "8BITMIME" in client.extensions:
+            return hmail.message
+        return seven_bit_form(hmail.message, policy)
 
 
 class _Attempt:

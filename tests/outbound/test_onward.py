@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from mta.config.schema import OutboundSettings
+from mta.config.schema import OutboundSettings, TimeoutSettings
 from mta.net.client_pool import ClientPool
 from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
@@ -15,7 +16,7 @@ from mta.notes import Notes
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.onward import NOTHING, as_noted, is_late, onward, time_left
-from mta.outbound.outcome import DELIVERED, FAILED, Outcome
+from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome
 from mta.outbound.route import Router
 from tests.support.fake_mx import FakeMx
 from tests.support.outbound import hmail_for
@@ -98,10 +99,10 @@ def pool() -> Iterator[ClientPool]:
     made.close_all()
 
 
-def deliver(mx: FakeMx, pool: ClientPool, hmail: HMail) -> set[Outcome]:
+def deliver(mx: FakeMx, pool: ClientPool, hmail: HMail, **changes: object) -> set[Outcome]:
     runner, _ = runner_of()
     resolver = Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2)
-    settings = OutboundSettings(connect_timeout=5)
+    settings = OutboundSettings(connect_timeout=5, **changes)
     router = Router(resolver, runner, runner._logger, settings, [NextHop(mx.host, mx.port, tls="off")])
     deliverer = Deliverer(router, pool, settings, "relay.test")
     return set(deliverer.deliver(hmail, deliverer.route(hmail)).values())
@@ -156,3 +157,56 @@ def test_a_message_that_is_too_big_is_not_sent_and_the_next_one_is(pool: ClientP
             (outcome,) = deliver(mx, pool, hmail)
             assert outcome.fate is DELIVERED
         assert (mx.sessions, mx.count("MAIL"), mx.count("RSET")) == (1, 2, 0)
+
+
+# -- 8 bit
+
+
+EIGHT = "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n..Grüße\r\n".encode()
+SIGNED = b"Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\n\xe4\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "policy", "offered", "fate", "arrives"),
+    [
+        (EIGHT, "send", "", DELIVERED, EIGHT),
+        (EIGHT, "convert", "8BITMIME", DELIVERED, EIGHT),
+        (EIGHT, "bounce", "8BITMIME", DELIVERED, EIGHT),
+        (EIGHT, "bounce", "", FAILED, None),
+        (SIGNED, "convert", "", FAILED, None),
+        (MESSAGE, "bounce", "", DELIVERED, MESSAGE),
+        (MESSAGE, "convert", "", DELIVERED, MESSAGE),
+    ],
+)
+def test_eight_bit(
+    pool: ClientPool, message: bytes, policy: str, offered: str, fate: object, arrives: bytes | None
+) -> None:
+    with FakeMx(extensions=("PIPELINING", *([offered] if offered else []))) as mx:
+        for _ in range(2):  # the connection is good for the next one
+            hmail = hmail_for(["joe@b.test"], message, domain="b.test")
+            (outcome,) = deliver(mx, pool, hmail, eight_bit_downgrade=policy)
+            assert outcome.fate is fate
+        assert [received.data for received in mx.messages] == ([arrives] * 2 if arrives else [])
+        assert mx.sessions == 1
+        if fate is FAILED:
+            assert (outcome.reply.code, outcome.reply.enhanced, mx.count("MAIL")) == (554, "5.6.3", 0)
+
+
+def test_eight_bit_converted(pool: ClientPool) -> None:
+    with FakeMx(extensions=("PIPELINING",)) as mx:
+        hmail = hmail_for(["joe@b.test"], EIGHT, domain="b.test")
+        (outcome,) = deliver(mx, pool, hmail, eight_bit_downgrade="convert")
+        assert outcome.fate is DELIVERED
+        head, _, body = mx.messages[0].data.partition(b"\r\n\r\n")
+        assert b"Content-Transfer-Encoding: quoted-printable" in head
+        assert body == b"..Gr=C3=BC=C3=9Fe\r\n"  # the dot is stuffed anew
+
+
+# -- waits
+
+
+def test_the_waits_are_settings(pool: ClientPool) -> None:
+    with FakeMx() as mx:
+        mx.slow("mail", 30)
+        (outcome,) = deliver(mx, pool, mail(), timeouts=replace(TimeoutSettings(), mail=0.05))
+        assert (outcome.fate, "phase mail: timeout" in outcome.reason) == (DEFERRED, True)
