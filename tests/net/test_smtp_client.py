@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -290,6 +291,23 @@ def test_a_lost_connection_keeps_what_was_final() -> None:
 def test_a_silent_peer_runs_into_the_timeout() -> None:
     with FakeMx() as mx:
         client = connect_to(mx.slow("mail", 5), timeouts=Timeouts(mail=0.1))
+        with pytest.raises(ConnectionLost, match="phase mail: timeout"):
+            client.send(SENDER, [ANN], LETTER)
+
+
+def test_a_reply_that_never_ends_takes_no_longer_than_one_line() -> None:
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING")
+        peer.until(b"DATA\r\n")
+        try:
+            while True:
+                peer.say(b"250-still thinking\r\n")
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop, timeouts=Timeouts(mail=0.1))
         with pytest.raises(ConnectionLost, match="phase mail: timeout"):
             client.send(SENDER, [ANN], LETTER)
 
