@@ -95,7 +95,7 @@ class ClientPool:
         settings = self.settings
         return not (
             self._closed
-            or client.uses >= settings.messages
+            or client.uses >= min(settings.messages, client.mail_max)
             or now >= client.born + settings.lifetime
             or len(self._idle.get(key, ())) >= settings.per_site_idle
         )

@@ -22,6 +22,7 @@ from mta.net.smtp_errors import (
     Timeouts,
     TlsFailed,
 )
+from mta.net.smtp_limits import first, limits, too_many
 from mta.net.smtp_opening import Opening
 from mta.net.smtp_transaction import Transaction
 from mta.smtp.address import Address
@@ -52,7 +53,7 @@ class SmtpClient:
     """An open, greeted and, where asked for, encrypted and authenticated connection.
 
     extensions: EHLO keyword in capitals to parameters; host, ip, port: the peer (host is the name if we know one);
-    uses: transactions so far; born: monotonic time at which it was opened; reused: it came from a pool, so the peer may
+    uses: transactions so far; mail_max: how many the peer takes; born: monotonic time at which it was opened; reused: it came from a pool, so the peer may
     have closed it unseen; pool_key: the pool's.
     """
 
@@ -60,6 +61,7 @@ class SmtpClient:
         "_busy",
         "_dialogue",
         "_open",
+        "_rcpt_max",
         "_size_limit",
         "_timeouts",
         "authenticated",
@@ -69,6 +71,7 @@ class SmtpClient:
         "hop",
         "host",
         "ip",
+        "mail_max",
         "pool_key",
         "port",
         "reused",
@@ -92,6 +95,7 @@ class SmtpClient:
         self._dialogue = dialogue
         self._timeouts = timeouts
         self._size_limit = size_limit(opening.extensions)
+        self.mail_max, self._rcpt_max = limits(opening.extensions)
         self._open = False
         self._busy = False
 
@@ -200,9 +204,7 @@ class SmtpClient:
         if not lines:
             return refused
         encode((mail, *lines.values()))  # all of them are sound, or none is said
-        kind = ChunkedTransaction if chunking and "CHUNKING" in self.extensions else Transaction
-        transaction = kind(self._dialogue, self._timeouts, lmtp=self.hop.using_lmtp)
-        replies = self._transact(transaction, mail, lines, message, refused)
+        replies = {**refused, **self._send_to_all(mail, lines, message, chunking, refused)}
         return {rcpt: replies[rcpt] for rcpt in rcpts}
 
     def reset(self) -> None:
@@ -229,14 +231,49 @@ class SmtpClient:
         text = f"a message of {size} bytes, where {self.host} takes {self._size_limit} at most"
         return Reply(552, text, "5.3.4")
 
+    def _send_to_all(
+        self,
+        mail: str,
+        lines: dict[Address, str],
+        message: MessageSource,
+        chunking: bool,
+        refused: Mapping[Address, Reply],
+    ) -> dict[Address, Reply]:
+        """In one transaction, or in more when there are too many recipients for one (RFC 5321 4.5.3.1.10, RFC 9422)."""
+        kind = ChunkedTransaction if chunking and "CHUNKING" in self.extensions else Transaction
+        replies: dict[Address, Reply] = {}
+        while True:
+            group = lines if len(lines) <= self._rcpt_max else first(lines, self._rcpt_max)
+            transaction = kind(self._dialogue, self._timeouts, lmtp=self.hop.using_lmtp)
+            self._transact(transaction, mail, group, message, {**refused, **replies})
+            replies.update(transaction.replies)
+            if len(lines) == 1:
+                return replies
+            again = set(too_many(transaction.replies))
+            lines = {rcpt: line for rcpt, line in lines.items() if rcpt not in group or rcpt in again}
+            if not lines:
+                return replies
+            decided = transaction.verdict or self._dialogue.farewell
+            if decided is not None:
+                return {**dict.fromkeys(lines, decided), **replies}
+            if not self.usable:
+                raise self._ended_early({**refused, **replies}, lines)
+
+    def _ended_early(self, replies: Mapping[Address, Reply], left: Mapping[Address, str]) -> ConnectionLost:
+        lost = ConnectionLost(
+            "the conversation went wrong before all recipients were named, phase mail", "mail"
+        )
+        lost.replies = {rcpt: reply for rcpt, reply in replies.items() if rcpt not in left}
+        return lost
+
     def _transact(
         self,
         transaction: Transaction,
         mail: str,
         lines: dict[Address, str],
         message: MessageSource,
-        refused: dict[Address, Reply],
-    ) -> dict[Address, Reply]:
+        known: Mapping[Address, Reply],
+    ) -> None:
         self.uses += 1
         # Set until the end, so that a delivery that is killed half-way leaves nothing that could be used again.
         self._busy = True
@@ -244,7 +281,9 @@ class SmtpClient:
             pipelining = "PIPELINING" in self.extensions
             transaction.run(mail, lines, message, pipelining=pipelining, reset=self._open)
         except BrokenConversation as broken:
-            broken.replies = {**refused, **transaction.replies}
+            # Who is asked again has a reply already, but not a final one.
+            before = {rcpt: reply for rcpt, reply in known.items() if rcpt not in lines}
+            broken.replies = {**before, **transaction.replies}
             self.close()
             raise
         except BaseException:
@@ -254,7 +293,6 @@ class SmtpClient:
         self._open = transaction.open
         if not transaction.in_step:
             self.close()
-        return {**refused, **transaction.replies}
 
 
 def _connected(hop: NextHop, timeout: float) -> wires.Wire:

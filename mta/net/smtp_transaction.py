@@ -75,6 +75,13 @@ class Transaction:
             self.in_step = False  # a peer that refuses the sender may hang up on the commands that follow
         self._settle(rcpts)
 
+    @property
+    def verdict(self) -> Reply | None:
+        """The refusal of the sender or of the message, which holds for recipients that were not named as well."""
+        if self._refused is None and self._accepted and self._data is not None and self._data.kind != 2:
+            return refusal(self._data)
+        return self._refused
+
     def _say_all(self, steps: list[Step], message: MessageSource, pipelining: bool) -> None:
         """The envelope, then the message in the way of DATA."""
         steps.append(Step("DATA", "data", self._timeouts.data))
@@ -134,6 +141,8 @@ class Transaction:
         """The replies to the end of the message; LMTP has one for each recipient it took (RFC 2033 4.2)."""
         for rcpts in [[rcpt] for rcpt in self._accepted] if self._lmtp else [self._accepted]:
             reply = self._dialogue.hear("dot", self._timeouts.dot)
+            if not self._lmtp:
+                self._data = reply
             self.replies.update(dict.fromkeys(rcpts, _final(reply)))
             if self._dialogue.farewell is not None:
                 break
