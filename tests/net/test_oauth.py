@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import gevent
 import pytest
+import trustme
 
 from mta.net import oauth
 from mta.net.oauth import CLIENT_CREDENTIALS, OAuthClient, TokenError, TokenSource
@@ -259,6 +262,24 @@ def test_a_provider_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         with pytest.raises(TokenError, match="timed out"):
             TokenSource(client).token()
+
+
+def test_a_provider_without_a_certificate_that_proves_its_name() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                context.wrap_socket(listener.accept()[0], server_side=True)
+
+        serving = gevent.spawn(serve)
+        client = OAuthClient(
+            f"https://localhost:{listener.getsockname()[1]}/", "me", SECRET, CLIENT_CREDENTIALS
+        )
+        with pytest.raises(TokenError, match="certificate verify failed"):
+            TokenSource(client).token()
+        serving.join()
 
 
 # -- what can not work

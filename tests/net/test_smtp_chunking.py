@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from mta.net.next_hop import NextHop
 from mta.net.smtp_chunking import MAX_UNASKED, PIECE
-from mta.net.smtp_client import ConnectionLost, MalformedReply, SmtpClient, Timeouts
+from mta.net.smtp_client import ClientError, ConnectionLost, MalformedReply, SmtpClient, Timeouts
 from mta.smtp.address import Address
 from tests.net.scripted_peer import Letter, Peer, ScriptedPeer
 from tests.support.fake_mx import FakeMx
@@ -235,3 +237,43 @@ def test_lmtp_that_refuses_everybody_gets_no_message() -> None:
         assert send(client) == [550]
         assert mx.count("BDAT") == 0
         assert send(client) == [250]
+
+
+# -- anything at all
+
+FRAGMENTS = (
+    *(
+        b"250 ok\r\n",
+        b"250-ok\r\n",
+        b"550 no\r\n",
+        b"452 full\r\n",
+        b"503 what\r\n",
+        b"421 bye\r\n",
+        b"354 go\r\n",
+    ),
+    *(b"250", b"\r\n", b"\n", b"\0", b"\xff\xfe", b"999 x\r\n", b"x" * 5000),
+)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_a_peer_says_ends_in_replies_or_a_client_error(seed: int) -> None:
+    chance = random.Random(seed)
+    said = b"".join(chance.choices(FRAGMENTS[:7] if seed % 3 else FRAGMENTS, k=chance.randrange(12)))
+    message = chance.choice((LETTER, LONG))
+
+    def session(peer: Peer) -> None:
+        peer.greet("CHUNKING", *(["PIPELINING"] if seed % 2 else []))
+        peer.say(said)
+        peer.sock.shutdown(socket.SHUT_WR)
+        while peer.gulp():
+            pass
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop)
+        try:
+            codes = send(client, ANN, BOB, message=message)
+        except ClientError as error:
+            assert "\n" not in str(error) and not client.usable
+        else:
+            assert all(code // 100 in (2, 4, 5) for code in codes) and len(codes) == 2
+            client.close()
