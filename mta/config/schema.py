@@ -19,6 +19,7 @@ from mta.config.kinds import (
     MECHANISMS,
     NETWORK,
     NETWORKS,
+    PASSWORD_MECHANISMS,
     PATTERN,
     PORT_LINES,
     PORTS,
@@ -259,7 +260,7 @@ class SmtpForwardSettings(Settings):
     port: int = setting("main", "port", whole(1, 65535), 2555, "Its port.")
     enable_tls: bool = setting("main", "enable_tls", FLAG, False, "Use STARTTLS when it is offered.")
     enable_outbound: bool = setting("main", "enable_outbound", FLAG, False, "Forward the mail of relaying clients too, instead of queueing it here.")
-    auth_type: str = setting("main", "auth_type", choice("", "plain", "login", "cram-md5"), "", "How to log in; empty: the best that is offered.")
+    auth_type: str = setting("main", "auth_type", choice("", *PASSWORD_MECHANISMS), "", "How to log in; empty: the best that is offered.")
     auth_user: str = setting("main", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("main", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("main", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")

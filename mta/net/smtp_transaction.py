@@ -78,8 +78,8 @@ class Transaction:
     @property
     def verdict(self) -> Reply | None:
         """The refusal of the sender or of the message, which holds for recipients that were not named as well."""
-        if self._refused is None and self._accepted and self._data is not None and self._data.kind != 2:
-            return refusal(self._data)
+        if self._refused is None and self._accepted and self._data is not None and self._data.kind in (4, 5):
+            return self._data
         return self._refused
 
     def _say_all(self, steps: list[Step], message: MessageSource, pipelining: bool) -> None:

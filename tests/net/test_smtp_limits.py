@@ -107,6 +107,15 @@ def test_refused_recipients_do_not_stop_the_others() -> None:
         assert mx.rcpts() == NAMES[4:]
 
 
+@pytest.mark.parametrize("keyword", ["DSN", "CHUNKING"])
+def test_lmtp(keyword: str) -> None:
+    with FakeMx(lmtp=True, extensions=("PIPELINING", "LIMITS RCPTMAX=3", keyword)) as mx:
+        mx.reply("dot", "550 5.2.2 full", rcpt=NAMES[0])
+        client = SmtpClient.connect(NextHop(mx.host, mx.port, using_lmtp=True), helo="here.test")
+        replies = client.send(SENDER, RCPTS, LETTER, chunking=True)
+        assert [reply.code for reply in replies.values()] == [550] + [250] * 6
+
+
 def test_a_good_bye_between_two_groups() -> None:
     with FakeMx(extensions=("LIMITS RCPTMAX=3",)) as mx:
         assert send(mx.reply("mail", "250 ok", "421 4.3.2 enough")) == [250] * 3 + [421] * 4

@@ -147,6 +147,22 @@ def test_bdat_where_the_next_hop_offers_it(pool: ClientPool) -> None:
         assert (outcome.fate, mx.count("BDAT"), mx.messages[0].data) == (DELIVERED, 1, MESSAGE)
 
 
+def test_a_kept_connection_that_died_costs_no_second_copy_by_bdat(pool: ClientPool) -> None:
+    with FakeMx(extensions=("PIPELINING", "CHUNKING")) as mx:
+        for _ in range(3):
+            (outcome,) = deliver(mx, pool, mail())
+            assert outcome.fate is DELIVERED
+            mx.hang_up()
+        assert len(mx.messages) == mx.sessions == 3
+
+
+def test_a_lost_reply_to_bdat_makes_the_mail_wait(pool: ClientPool) -> None:
+    with FakeMx(extensions=("PIPELINING", "CHUNKING")) as mx:
+        deliver(mx, pool, mail())
+        (outcome,) = deliver(mx.drop("dot"), pool, mail())  # it may have been taken
+        assert (outcome.fate, mx.sessions) == (DEFERRED, 1)
+
+
 def test_a_message_that_is_too_big_is_not_sent_and_the_next_one_is(pool: ClientPool) -> None:
     with FakeMx(extensions=("PIPELINING", f"SIZE {len(MESSAGE)}")) as mx:
         big = hmail_for(["joe@b.test"], MESSAGE + b"x\r\n", domain="b.test")
