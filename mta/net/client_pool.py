@@ -72,8 +72,8 @@ class ClientPool:
             gevent.spawn(client.quit)
             return
         self._idle.setdefault(key, []).append(client)
-        self._ends[client] = now + self.settings.idle
-        if len(self._ends) > self.settings.total_idle:
+        self._ends[client] = min(now + self.settings.idle, client.born + self.settings.lifetime)
+        while len(self._ends) > self.settings.total_idle:
             self._dismiss(next(iter(self._ends)))
         if self._sweeper is None:
             self._sweeper = gevent.spawn(self._sweep)
@@ -104,7 +104,11 @@ class ClientPool:
         """The connection that was used last: it is the least likely to have been closed."""
         kept = self._idle.get(key)
         while kept:
-            client = kept.pop()
+            client = kept[-1]
+            if self._ends[client] <= time.monotonic():
+                self._dismiss(client)
+                continue
+            kept.pop()
             del self._ends[client]
             if not kept:
                 del self._idle[key]

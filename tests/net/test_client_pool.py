@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 
+import gevent
 import pytest
 import trustme
 
@@ -93,6 +94,17 @@ def test_an_old_connection_is_ended_however_busy_it_is(mx: FakeMx) -> None:
     assert deliver(pool, mx) is not client
 
 
+def test_a_connection_may_become_too_old_while_it_waits(mx: FakeMx) -> None:
+    pool = pool_of(lifetime=60, idle=60)
+    client = acquire(pool, mx)
+    client.born -= 59.9
+    pool.release(client)
+    assert pool.idle == 1
+    gevent.sleep(0.15)
+    assert acquire(pool, mx) is not client
+    assert pool.idle == 0 and wait_for(lambda: mx.quits == 1)
+
+
 def test_the_one_unused_for_longest_makes_room_whatever_its_hop(mx: FakeMx) -> None:
     with FakeMx() as second, FakeMx() as third:
         pool = pool_of(total_idle=2)
@@ -110,9 +122,9 @@ def test_limits_may_change_while_connections_are_kept(mx: FakeMx) -> None:
     pool = ClientPool()
     for client in [acquire(pool, mx) for _ in range(3)]:
         pool.release(client)
-    pool.settings = replace(pool.settings, per_site_idle=1)
+    pool.settings = replace(pool.settings, total_idle=1)
     pool.release(acquire(pool, mx))
-    assert pool.idle == 2
+    assert pool.idle == 1
     pool.close_all()
 
 
