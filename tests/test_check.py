@@ -159,6 +159,27 @@ def test_a_refresh_token_that_others_may_read(house: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        (None, "can not be read: No such file or directory"),
+        ("\n", "holds no token: its first line is empty or too long"),
+    ],
+)
+def test_a_refresh_token_that_is_not_there(house: Path, content: str | None, doubt: str) -> None:
+    token = house / "config" / "refresh"
+    section = f"[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=https://x.test/\noauth_client_id=me\noauth_refresh_token_file={token}\n"
+    write(house, {"outbound.ini": section})
+    if content is not None:
+        write(house, {"refresh": content})
+        token.chmod(0o600)
+    (line,) = found(house)
+    assert line.startswith("config/outbound.ini:6: ") and line.endswith(
+        f"[smarthost] oauth_refresh_token_file: config/refresh {doubt}"
+    )
+    assert ": error: " not in line and start(house) is None
+
+
 def test_a_running_server_keeps_what_it_had_when_a_value_becomes_wrong(house: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     fd = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)

@@ -21,6 +21,7 @@ from mta.config.schema import (
 from mta.config.smarthost import is_host_name
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.ip import address_literal, is_local
+from mta.net.oauth_file import TokenFile
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
 
@@ -39,7 +40,15 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
         config.value(file)
     config.get("plugins", "list")
     config.survey()
-    for check in (bad_name, bad_listen, unused_tls_port, bad_spool_dir, bad_smarthost, exposed_secrets):
+    for check in (
+        bad_name,
+        bad_listen,
+        unused_tls_port,
+        bad_spool_dir,
+        bad_smarthost,
+        bad_refresh_token,
+        exposed_secrets,
+    ):
         for problem in check(config):
             notice(problem)
     for problem in bad_queue(config, installation):
@@ -124,6 +133,15 @@ def bad_smarthost(config: Config) -> Iterator[Problem]:
         file, line = config.place(OutboundSettings, "smarthost", "auth_user")
         text = "the password crosses the network in the clear, because TLS is off"
         yield Problem(file, text, line, "smarthost", "auth_user")
+
+
+def bad_refresh_token(config: Config) -> Iterator[Problem]:
+    """A refresh token that is not there, or whose successor could not be kept; mail would wait until it is."""
+    section = config.settings(OutboundSettings).smarthost
+    path = section.oauth_refresh_token_file
+    if section.oauth_token_url and path.startswith("/") and (doubt := TokenFile(path).doubt()):
+        file, line = config.place(OutboundSettings, "smarthost", "oauth_refresh_token_file")
+        yield Problem(file, f"{path} {doubt}", line, "smarthost", "oauth_refresh_token_file")
 
 
 def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:

@@ -36,6 +36,17 @@ class TokenFile:
         self._before, self._unwritten = text, ""
         return text
 
+    def doubt(self) -> str:
+        """What will go wrong with the file, in words that follow its name; "" when nothing."""
+        try:
+            self.read()
+        except OSError as error:
+            return f"can not be read: {error.strerror}"
+        except ValueError as error:
+            return f"holds no token: {error}"
+        writable = os.access(os.path.dirname(self.path), os.W_OK | os.X_OK, effective_ids=True)
+        return "" if writable else "is in a directory that is not writable: a new token can not be kept"
+
     def write(self, token: str) -> None:
         """Replace the token: afterwards the file holds this one, mode 0600, or what it held before. Raises OSError."""
         if token == self._before and not self._unwritten:

@@ -129,6 +129,27 @@ def test_late_mail_is_not_offered_to_anybody(pool: ClientPool) -> None:
         assert (outcome.fate, outcome.reply.enhanced, mx.sessions) == (FAILED, "5.4.7", 0)
 
 
+@pytest.mark.parametrize(
+    ("subject", "offered", "fate", "params"),
+    [
+        ("hello", False, DELIVERED, ""),
+        ("hällo", False, FAILED, None),
+        ("hello", True, DELIVERED, "SMTPUTF8"),
+        ("hällo", True, DELIVERED, "SMTPUTF8"),
+    ],
+)
+def test_mail_that_was_declared_international(
+    pool: ClientPool, subject: str, offered: bool, fate: object, params: str | None
+) -> None:
+    hmail = hmail_for(["joe@b.test"], f"Subject: {subject}\r\n\r\ngrüß\r\n".encode(), domain="b.test")
+    hmail.todo.extra["mail_params"] = {"SMTPUTF8": None}
+    with FakeMx(extensions=("PIPELINING", *(["SMTPUTF8"] if offered else []))) as mx:
+        (outcome,) = deliver(mx, pool, hmail)
+        assert outcome.fate is fate
+        assert [received.params for received in mx.messages] == ([] if params is None else [params])
+        assert fate is DELIVERED or outcome.reply.enhanced == "5.6.7"
+
+
 def test_noted_name_and_address(pool: ClientPool) -> None:
     hmail = mail()
     hmail.todo.notes.update(outbound_helo="other.test", outbound_ip="127.0.0.5")
