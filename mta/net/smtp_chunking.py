@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mta.net.smtp_content import MessageSource, in_pieces, readable, unstuffed
 from mta.net.smtp_errors import BrokenConversation, ConnectionLost
 from mta.net.smtp_transaction import MAX_PIPELINED, Step, Transaction
+from mta.smtp.address import Address
+from mta.smtp.reply import Reply
 
 # A message up to this size follows RCPT at once, which saves the round trip of DATA. A larger one waits for the replies:
 # when all recipients are refused, the peer has to swallow whatever was sent.
 MAX_UNASKED = 65536
 PIECE = 1 << 18  # bytes of one BDAT; a message on disk need not be read twice to know its size
 UNANSWERED = 4  # BDAT commands under way at once
+
+_UNKNOWN_COMMAND = (500, 502)  # RFC 5321 4.2.2
 
 
 class ChunkedTransaction(Transaction):
@@ -85,10 +91,24 @@ class ChunkedTransaction(Transaction):
         except BrokenConversation:
             self.in_step = False
 
+    def _settle(self, rcpts: Collection[Address]) -> None:
+        """A peer that offers BDAT and does not know it has read the message as commands: nothing it says counts any more."""
+        super()._settle(rcpts)
+        lost = [rcpt for rcpt in self._accepted if self.replies[rcpt].code in _UNKNOWN_COMMAND]
+        if lost:
+            self._data = _not_understood(self.replies[lost[0]])
+            self.replies.update(dict.fromkeys(lost, self._data))
+            self.in_step = False
+
     def _end(self) -> None:
         self._hear_the_end()
         replies = [self.replies[rcpt] for rcpt in self._accepted if rcpt in self.replies]
         self.open = not all(reply.kind == 2 for reply in replies)
+
+
+def _not_understood(reply: Reply) -> Reply:
+    text = f"it offers CHUNKING but does not understand BDAT ({reply}): set chunking=false in outbound.ini"
+    return Reply(451, text, "4.5.1")
 
 
 def _bdat(content: bytes, last: bool) -> str:

@@ -122,6 +122,18 @@ def test_a_refused_message_and_the_next_one(mx: FakeMx, answer: str) -> None:
     assert (mx.count("RSET"), mx.sessions) == (1, 1)
 
 
+@pytest.mark.parametrize("message", [LETTER, LONG], ids=["small", "large"])
+@pytest.mark.parametrize("answer", ["500 5.5.1 what?", "502 not here"])
+def test_a_peer_that_offers_bdat_and_does_not_know_it_loses_no_mail(
+    mx: FakeMx, answer: str, message: Letter
+) -> None:
+    client = connect(hop_of(mx.reply("dot", answer).reply("bdat", answer)))
+    replies = client.send(SENDER, [ANN, BOB], message, chunking=True)
+    assert [str(reply)[:9] for reply in replies.values()] == ["451 4.5.1"] * 2
+    assert f"({answer}): set chunking=false" in replies[ANN].text
+    assert not client.usable
+
+
 def test_a_refused_piece_decides_and_the_rest_is_not_sent(mx: FakeMx) -> None:
     mx.reply("bdat", "552 5.3.4 too big")
     client = connect(hop_of(mx))
