@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import threading
@@ -10,16 +9,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode
 
-from mta.net.ip import parse_ip
+from mta.net.oauth_endpoint import TIMEOUT, TokenError, endpoint, json_object, post
 from mta.net.oauth_file import TokenFile
+
+__all__ = ["CLIENT_CREDENTIALS", "REFRESH_TOKEN", "OAuthClient", "TokenError", "TokenSource"]
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
 REFRESH_TOKEN: Final = "refresh_token"
 
-TIMEOUT = 30.0  # seconds for each step of a request
-MAX_RESPONSE = 65536  # bytes
 MARGIN = 60.0  # seconds before its end that a token is not used any more
 DEFAULT_LIFETIME = 3600  # seconds, when the provider does not say
 MAX_LIFETIME = 7 * 86400
@@ -29,10 +28,6 @@ PAUSE = 30.0  # seconds before a provider that failed, or gave a token that is r
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 # error = 1*NQSCHAR (RFC 6749 A.7)
 _ERROR = re.compile(r"[ !#-\[\]-~]{1,80}")
-
-
-class TokenError(Exception):
-    """There is no access token; the text is one line that says why, what can be done, and no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class OAuthClient:
     refresh_token_file: str = ""
 
     def __post_init__(self) -> None:
-        _endpoint(self.url)
+        endpoint(self.url)
         if not self.client_id:
             raise ValueError("a client id is needed")
         if self.grant == REFRESH_TOKEN and not self.refresh_token_file.startswith("/"):
@@ -167,8 +162,8 @@ class TokenSource:
             form["client_secret"] = client.client_secret
         if client.scope:
             form["scope"] = client.scope
-        status, body = _post(_endpoint(client.url), urlencode({**form, **more}).encode())
-        answer = _json_object(body)
+        status, body = post(endpoint(client.url), urlencode({**form, **more}).encode())
+        answer = json_object(body)
         if status != 200:
             raise TokenError(self._why(status, answer, more))
         return answer
@@ -189,60 +184,6 @@ class TokenSource:
         if error in ("invalid_client", "unauthorized_client", "invalid_grant"):
             return "; check the client id, its secret, and what it is allowed to do"
         return "; check the scope" if error == "invalid_scope" else ""
-
-
-def _endpoint(url: str) -> SplitResult:
-    """Raises ValueError."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    address = parse_ip(host)
-    here = host == "localhost" or (address is not None and address.is_loopback)
-    if not url.isprintable() or " " in url or not host or parts.username is not None:
-        raise ValueError(f"not the URL of a token endpoint: {url.rpartition('@')[2]!r}")
-    if parts.scheme != "https" and not (parts.scheme == "http" and here):
-        raise ValueError("a token endpoint is reached by https, or by http on this machine")
-    if parts.port == 0:
-        raise ValueError("a token endpoint has no port 0")
-    return parts
-
-
-def _post(endpoint: SplitResult, form: bytes) -> tuple[int, bytes]:
-    """Status and body, which is cut when it is too long. Raises TokenError."""
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection
-
-    kind = HTTPSConnection if endpoint.scheme == "https" else HTTPConnection
-    connection = kind(endpoint.hostname or "", endpoint.port, timeout=TIMEOUT)
-    path = (endpoint.path or "/") + (f"?{endpoint.query}" if endpoint.query else "")
-    headers = {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Accept": "application/json",
-        "Connection": "close",
-    }
-    try:
-        connection.request("POST", path, form, headers)
-        response = connection.getresponse()
-        end = time.monotonic() + TIMEOUT
-        body = b""
-        while len(body) < MAX_RESPONSE and (data := response.read1(MAX_RESPONSE)):
-            body += data
-            if time.monotonic() > end:
-                raise TimeoutError("timed out")
-        return response.status, body
-    except (OSError, HTTPException) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise TokenError(
-            f"no access token, {endpoint.netloc} can not be asked: {' '.join(why.split())}"
-        ) from error
-    finally:
-        connection.close()
-
-
-def _json_object(body: bytes) -> dict[str, object]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _lifetime(value: object) -> float:

@@ -16,7 +16,7 @@ import gevent
 import pytest
 import trustme
 
-from mta.net import oauth
+from mta.net import oauth_endpoint
 from mta.net.oauth import CLIENT_CREDENTIALS, OAuthClient, TokenError, TokenSource
 from mta.net.oauth_file import TokenFile
 from tests.support.token_endpoint import TokenEndpoint
@@ -255,7 +255,7 @@ def test_a_provider_that_comes_back() -> None:
 
 
 def test_a_provider_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oauth, "TIMEOUT", 0.1)
+    monkeypatch.setattr(oauth_endpoint, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = OAuthClient(
             f"http://localhost:{listener.getsockname()[1]}/", "me", SECRET, CLIENT_CREDENTIALS
@@ -282,6 +282,12 @@ def test_a_provider_without_a_certificate_that_proves_its_name() -> None:
         serving.join()
 
 
+def test_a_host_that_can_not_exist() -> None:
+    client = OAuthClient(f"https://{'x' * 70}.test/", "me", SECRET, CLIENT_CREDENTIALS)
+    with pytest.raises(TokenError, match="can not be asked"):
+        TokenSource(client).token()
+
+
 # -- what can not work
 
 
@@ -294,6 +300,7 @@ def test_a_provider_without_a_certificate_that_proves_its_name() -> None:
         ({"url": "login.example.com"}, "not the URL"),
         ({"url": "https://user:pw@x.test/"}, "not the URL of a token endpoint: 'x.test/'"),
         ({"url": "https://x.test/\r\nHost: y"}, "not the URL"),
+        ({"url": "https://x.test/t\u00f6ken"}, "not the URL"),
         ({"url": "https://x.test:99999/"}, "ort"),
         ({"client_id": ""}, "client id"),
         ({"refresh_token_file": ""}, "absolute path"),
