@@ -100,7 +100,9 @@ class _Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._entries = {spec.key: entry for spec, entry in config.written(TlsSettings)}
+        self._entries = {
+            spec.key: entry for spec, entry in config.written(TlsSettings) if spec.section == "main"
+        }
         self.problems: list[Problem] = []
 
     def pem(self, name: str) -> PemFile | None:

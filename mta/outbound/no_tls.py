@@ -1,0 +1,99 @@
+"""Hosts whose TLS fails in the handshake: where TLS is optional, it is not tried with them again for a while."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mta.config.schema import TlsRedisSettings
+
+if TYPE_CHECKING:
+    from mta.logger import Logger
+
+SECONDS = 3600.0
+MAX_HOSTS = 10_000
+REDIS_TIMEOUT = 2.0
+REDIS_PAUSE = 60.0  # without asking again after a failure
+
+
+class NoTlsHosts:
+    """Remembers hosts for an hour, and in Redis, as Haraka does, for as long as tls.ini [redis] says.
+
+    A Redis that can not be reached is one line in the log, and nothing else. Change `settings` at any time.
+    """
+
+    def __init__(self, logger: Logger, settings: TlsRedisSettings | None = None) -> None:
+        self._logger = logger
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._settings = settings or TlsRedisSettings()
+        self._redis: Any = None
+        self._resting_until = 0.0
+        self._silent = False
+
+    @property
+    def settings(self) -> TlsRedisSettings:
+        """tls.ini [redis]."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: TlsRedisSettings) -> None:
+        if settings != self._settings:
+            self._settings, self._redis, self._resting_until = settings, None, 0.0
+
+    def __contains__(self, host: str) -> bool:
+        until = self._until.get(host)
+        if until is not None and time.monotonic() < until:
+            return True
+        return self._settings.disable_for_failed_hosts and self._ask("exists", _key(host)) == 1
+
+    def add(self, host: str) -> None:
+        """Remember a host whose handshake has failed."""
+        self._until[host] = time.monotonic() + SECONDS
+        self._until.move_to_end(host)
+        if len(self._until) > MAX_HOSTS:
+            self._until.popitem(last=False)
+        if self._settings.disable_for_failed_hosts:
+            now = datetime.now(UTC).isoformat()
+            self._ask("setex", _key(host), self._settings.disable_expiry, now)
+
+    def _ask(self, command: str, *arguments: object) -> object:
+        """Redis' answer, None when there is none."""
+        if time.monotonic() < self._resting_until:
+            return None
+        try:
+            if self._redis is None:
+                self._redis = _connected(self._settings)
+            answer: object = getattr(self._redis, command)(*arguments)
+        except Exception as error:  # whatever is wrong with Redis must not keep mail
+            self._complain(error)
+            return None
+        self._silent = False
+        return answer
+
+    def _complain(self, error: Exception) -> None:
+        self._redis = None
+        self._resting_until = time.monotonic() + REDIS_PAUSE
+        if not self._silent:
+            self._silent = True
+            text = f"tls.ini [redis]: {' '.join(str(error).split()) or type(error).__name__}; going on without Redis"
+            self._logger.warn(text, origin="outbound")
+
+
+def _key(host: str) -> str:
+    return f"no_tls|{host}"
+
+
+def _connected(settings: TlsRedisSettings) -> Any:
+    try:
+        import redis
+    except ImportError:
+        raise RuntimeError("the package redis is not installed (pip install haraka-mta[redis])") from None
+    return redis.Redis(
+        host=settings.host,
+        port=settings.port,
+        db=settings.db,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_TIMEOUT,
+    )
