@@ -96,7 +96,7 @@ def _anchors(chain: Sequence[x509.Certificate], records: Sequence[Tlsa]) -> list
                 found.append(x509.load_der_x509_certificate(record.data))
             except (ValueError, UnsupportedAlgorithm):
                 continue
-    return found
+    return [anchor for anchor in found if anchor != chain[0]]  # a trust anchor is an issuer
 
 
 def _below(

@@ -64,7 +64,10 @@ class StsFetcher:
             response = connection.getresponse()
             if response.status != 200:  # RFC 8461 3.3: redirects are not followed either
                 raise StsFetchFailed(f"{host} answered {response.status} {response.reason}"[:200])
-            return response.headers, response.read(MAX_BYTES + 1)
+            body = response.read(MAX_BYTES + 1)
+            if response.length and len(body) <= MAX_BYTES:
+                raise StsFetchFailed(f"{host} ended in the middle of its answer")
+            return response.headers, body
         finally:
             alarm.cancel()
             connection.close()
@@ -92,7 +95,8 @@ class StsFetcher:
 
 def _encrypted(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     try:
-        return context.wrap_socket(plain, server_hostname=host)
+        # Where nothing else tells the end of the policy, an end that was forged must not.
+        return context.wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
     except BaseException:
         plain.close()
         raise
