@@ -130,6 +130,8 @@ def _kind_of(error: ssl.SSLError) -> str:
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -208,10 +208,17 @@ def test_a_policy_host_that_is_not_there(world: World) -> None:
     assert failure_of(world.fetcher, "nowhere.test").kind == "sts-policy-fetch-error"
 
 
-def test_a_policy_host_that_never_ends_is_hung_up_on(world: World) -> None:
-    world.host.delay = 30
+@pytest.mark.parametrize(("delay", "drip"), [(30.0, 0.0), (0.0, 0.03)])
+def test_a_policy_host_that_never_ends_is_hung_up_on(world: World, delay: float, drip: float) -> None:
+    world.host.delay, world.host.drip = delay, drip
     slow = StsFetcher(lambda host: ["127.0.0.1"], ca=world.ca, port=world.host.port, seconds=0.3)
     assert failure_of(slow, "a.test").kind == "sts-policy-fetch-error"
+
+
+@pytest.mark.parametrize(("cut", "reason"), [("torn", "unexpected eof"), ("closed", "in the middle")])
+def test_half_a_policy_is_none(world: World, cut: str, reason: str) -> None:
+    world.host.cut = cut
+    assert reason in str(failure_of(world.fetcher, "a.test"))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class PolicyHost:
         self.requests: list[tuple[str, str]] = []
         self.delay = 0.0
         self.drip = 0.0  # seconds between two bytes
-        self.cut = False  # end before the body does
+        self.cut = ""  # end before the body does: "torn", or "closed" as if nothing were missing
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -44,6 +44,8 @@ class PolicyHost:
                     self.wfile.write(bytes([octet]))
                 if not host.drip:
                     self.wfile.write(body)
+                if host.cut == "closed":
+                    self.connection.unwrap()  # type: ignore[attr-defined]
 
             def log_message(self, *_: object) -> None:
                 pass
