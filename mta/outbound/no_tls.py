@@ -56,16 +56,16 @@ class NoTlsHosts:
             self._until.popitem(last=False)
         if self._settings.disable_for_failed_hosts:
             now = datetime.now(UTC).isoformat()
-            self._ask("setex", _key(host), self._settings.disable_expiry, now)
+            self._ask("set", _key(host), now, ex=self._settings.disable_expiry)
 
-    def _ask(self, command: str, *arguments: object) -> object:
+    def _ask(self, command: str, *arguments: object, **options: object) -> object:
         """Redis' answer, None when there is none."""
         if time.monotonic() < self._resting_until:
             return None
         try:
             if self._redis is None:
                 self._redis = _connected(self._settings)
-            answer: object = getattr(self._redis, command)(*arguments)
+            answer: object = getattr(self._redis, command)(*arguments, **options)
         except Exception as error:  # whatever is wrong with Redis must not keep mail
             self._complain(error)
             return None
@@ -88,6 +88,8 @@ def _key(host: str) -> str:
 def _connected(settings: TlsRedisSettings) -> Any:
     try:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
     except ImportError:
         raise RuntimeError("the package redis is not installed (pip install haraka-mta[redis])") from None
     return redis.Redis(
@@ -96,4 +98,5 @@ def _connected(settings: TlsRedisSettings) -> Any:
         db=settings.db,
         socket_timeout=REDIS_TIMEOUT,
         socket_connect_timeout=REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),  # mail waits meanwhile
     )

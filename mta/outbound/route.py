@@ -9,7 +9,7 @@ from itertools import islice
 from mta.config.schema import OutboundSettings
 from mta.logger import Logger
 from mta.net.dns import Resolver
-from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError
+from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopError
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.no_tls import NoTlsHosts
@@ -136,7 +136,8 @@ def _from_mapping(given: Mapping[str, object]) -> NextHop:
         raise NextHopError("a next hop needs a host or a path")
     values.setdefault("host", "")
     lmtp = bool(values.get("using_lmtp"))
-    values["port"] = int(str(values.get("port") or (LMTP_PORT if lmtp else SMTP_PORT)))
+    port = LMTP_PORT if lmtp else SMTPS_PORT if values.get("implicit_tls") else SMTP_PORT
+    values["port"] = int(str(values.get("port") or port))
     values["priority"] = int(str(values.get("priority") or 0))
     return NextHop(**values)  # type: ignore[arg-type]  # the keys were checked just above
 

@@ -33,6 +33,8 @@ NOT_VALIDATED = Reply(
 )
 NOT_VALIDATED_YET = Reply(450, f"{NOT_VALIDATED.text}; the MTA-STS policy cannot be had now", "4.7.10")
 
+_MAX_CHOSEN = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class HostList:
@@ -74,9 +76,12 @@ class TlsRules:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """All that is asked of one hop. mx: the DNS named it, and nobody else; mx_secure: DNSSEC vouches for that."""
+    """All that is asked of one hop. mx: the DNS named it for `domain`, and nobody else; mx_secure: DNSSEC vouches for that.
 
-    domain: str
+    client: our side of TLS.
+    """
+
+    domain: str = ""
     forced: bool = False
     avoided: bool = False
     verify: bool = False
@@ -85,11 +90,12 @@ class Demands:
     mx_secure: bool = False
     dane: DaneAnswer = field(default=ABSENT)
     sts: StsPolicy | None = None
+    client: TlsClient | None = None
 
 
 def decide(hop: NextHop, demands: Demands) -> NextHop:
     """The hop with what it must prove. Pure; RFC 7672 2.2, RFC 8461 section 5, RFC 8689 4.2.1."""
-    security = _policy(hop, demands)
+    security = replace(_policy(hop, demands), client=demands.client)
     must = demands.forced or demands.require_tls or hop.tls == "required"
     if must:
         by = BY_CONFIGURATION if demands.forced else security.by
@@ -165,6 +171,7 @@ class TlsPolicies:
         self.security = security or SecuritySettings()
         self.client = client
         self.on_result = on_result
+        self._chosen: dict[tuple[object, ...], NextHop] = {}
 
     @property
     def heeds_dane(self) -> bool:
@@ -173,8 +180,16 @@ class TlsPolicies:
 
     def for_chosen(self, hmail: HMail, hop: NextHop) -> NextHop:
         """A hop that an operator or a plugin named: the policies of domains have no say there (RFC 8461 section 2)."""
-        domain = hmail.todo.domain
-        return self._finished(decide(hop, replace(self._of_operator(hop, hmail), domain=domain)))
+        rules = self.rules
+        forced, avoided = self._is_forced(hop, hmail), rules.avoided.has(hop, hmail.todo.domain)
+        # Most mail goes where the mail before went, and a dataclass costs more than a look into a dictionary.
+        key = (hop, forced, avoided, rules.verify, hmail.todo.require_tls, self.client)
+        decided = self._chosen.get(key)
+        if decided is None:
+            if len(self._chosen) >= _MAX_CHOSEN:
+                self._chosen.clear()
+            decided = self._chosen[key] = decide(hop, self._of_operator(hop, hmail))
+        return self._finished(decided)
 
     def for_mx(self, hmail: HMail, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         """The hosts that the DNS named for the mail's domain, looked up one by one.
@@ -189,6 +204,7 @@ class TlsPolicies:
         for hop in hops:
             demands = replace(
                 self._of_operator(hop, hmail),
+                domain=domain,
                 mx=True,
                 mx_secure=secure,
                 dane=self._dane_for(hop, secure),
@@ -217,21 +233,21 @@ class TlsPolicies:
             self.on_result(_result(hmail.todo.domain, hop, hop.security, outcome))
 
     def _of_operator(self, hop: NextHop, hmail: HMail) -> Demands:
-        domain = hmail.todo.domain
         return Demands(
-            domain,
-            forced=self.rules.forced.has(hop, domain),
-            avoided=self.rules.avoided.has(hop, domain),
+            forced=self._is_forced(hop, hmail),
+            avoided=self.rules.avoided.has(hop, hmail.todo.domain),
             verify=self.rules.verify,
             require_tls=hmail.todo.require_tls,
+            client=self.client,
         )
 
+    def _is_forced(self, hop: NextHop, hmail: HMail) -> bool:
+        return hmail.todo.force_tls or self.rules.forced.has(hop, hmail.todo.domain)
+
     def _finished(self, hop: NextHop) -> NextHop:
-        if hop.path or hop.tls == "off":
-            return hop
         if hop.tls == "opportunistic" and not hop.implicit_tls and hop.name in self.no_tls:
             return replace(hop, tls="off", security=None)
-        return replace(hop, security=replace(hop.security or TlsSecurity(), client=self.client))
+        return hop
 
     def _sts_for(self, domain: str) -> StsAnswer:
         if self._sts is None or not self.security.mta_sts or address_literal(domain):

@@ -82,6 +82,7 @@ class Sender:
         self.router = Router(resolver, runner, self.logger, SETTINGS, (), self.policies)
 
     def mail(self, domain: str, **extra: object) -> HMail:
+        """extra: further keys of the queue file."""
         hmail = hmail_for([f"joe@{domain}"], BODY, domain=domain, logger=self.logger)
         hmail.todo.extra.update(extra)
         return hmail
@@ -463,6 +464,15 @@ def test_hosts_that_are_forced(plain: Plain, names: tuple[str, ...], text: str) 
     reply = plain.sender(mx, FORCED).to_mx("d.test").reply
     assert (reply.code == 250, len(mx.messages)) == (not text, not text)
     assert text in str(reply)
+
+
+def test_a_queue_file_may_force_it(plain: Plain) -> None:
+    sender = plain.sender(plain.mx())
+    mail = sender.mail("d.test")
+    mail.todo.force_tls = True
+    hop = NextHop("127.0.0.1", sender.port)
+    for (forced,) in (list(sender.policies.for_mx(mail, [hop])), [sender.policies.for_chosen(mail, hop)]):
+        assert forced.tls == "required"
 
 
 def test_hosts_that_are_avoided(plain: Plain) -> None:
