@@ -8,6 +8,7 @@ from mta.plugin import (
     OK,
     Answer,
     Connection,
+    NoTlsHosts,
     Plugin,
     TlsSettings,
     ip_in_list,
@@ -17,6 +18,8 @@ from mta.plugin import (
 ALREADY_ON = DSN.create(503, "TLS is on already", 5, 1)
 LOGGED_IN = DSN.create(503, "STARTTLS comes before AUTH", 5, 1)
 NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
+SUBMISSION = 587  # who logs in there shall do it by TLS, whatever went wrong before
+
 NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
 
 
@@ -27,8 +30,10 @@ class Tls(Plugin):
 
     cfg: TlsSettings = TlsSettings()
     no_tls_hosts: tuple[str, ...] = ()
+    failed: NoTlsHosts
 
     def register(self) -> None:
+        self.failed = NoTlsHosts(self.logger, inbound=True)
         self.load(self.config.settings(TlsSettings, on_change=self.load))
 
     def load(self, settings: TlsSettings) -> None:
@@ -40,6 +45,7 @@ class Tls(Plugin):
         self.no_tls_hosts = tuple(
             entry for entry in settings.no_tls_hosts if parse_network(entry) is not None
         )
+        self.failed.settings = settings.redis
         self.cfg = settings
 
     def hook_capabilities(self, connection: Connection) -> Answer:
@@ -53,7 +59,15 @@ class Tls(Plugin):
             connection.can_start_tls
             and connection.local.port not in self.cfg.no_starttls_ports
             and not ip_in_list(connection.remote.ip, self.no_tls_hosts)
+            and not self.has_failed(connection)
         )
+
+    def has_failed(self, connection: Connection) -> bool:
+        """True when the client could not do it lately, as far as that is remembered."""
+        return self.remembers(connection) and connection.remote.ip in self.failed
+
+    def remembers(self, connection: Connection) -> bool:
+        return self.cfg.redis.disable_for_failed_hosts and connection.local.port != SUBMISSION
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
         if verb != "STARTTLS":
@@ -68,5 +82,10 @@ class Tls(Plugin):
             return DENY, LOGGED_IN  # what was learnt in clear would have to be forgotten (RFC 3207 4.2)
         if not connection.can_start_tls:
             return DENY, NOT_NOW
-        connection.start_tls()
+        try:
+            connection.start_tls()
+        except OSError:
+            if self.remembers(connection):
+                self.failed.add(connection.remote.ip)
+            raise
         return OK

@@ -146,6 +146,7 @@ class TlsRedisSettings(Settings):
 
     disable_for_failed_hosts: bool = setting("redis", "disable_for_failed_hosts", FLAG, False, "Remember in Redis, too, which hosts failed in the TLS handshake, so that it is not tried again; every server remembers for itself for an hour. Needs the package redis.")
     disable_expiry: int = setting("redis", "disable_expiry", whole(1), 604800, "Seconds that a next hop is remembered in Redis.")
+    disable_inbound_expiry: int = setting("redis", "disable_inbound_expiry", whole(1), 3600, "Seconds that a client whose STARTTLS failed is not offered it again; only with disable_for_failed_hosts, and never on port 587.")
     host: str = setting("redis", "host", TEXT, "127.0.0.1", "Where Redis runs.")
     port: int = setting("redis", "port", whole(1, 65535), 6379, "Its port.")
     db: int = setting("redis", "db", whole(0), 0, "Its database.")

@@ -10,9 +10,9 @@ from mta.config.schema import OutboundSettings
 from mta.logger import Logger
 from mta.net.dns import Resolver
 from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopError
+from mta.net.no_tls import NoTlsHosts
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
-from mta.outbound.no_tls import NoTlsHosts
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.tls_policy import TlsPolicies
 from mta.plugin.runner import HookRunner

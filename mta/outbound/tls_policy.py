@@ -10,6 +10,7 @@ from mta.config.schema import SecuritySettings, TlsSettings
 from mta.net.dns import LookupFailed, Resolver
 from mta.net.ip import address_literal, is_ip, parse_ip, parse_network
 from mta.net.next_hop import NextHop
+from mta.net.no_tls import NoTlsHosts
 from mta.net.smtp_client import ClientError, SmtpClient, TlsFailed
 from mta.net.smtp_starttls import BY_CONFIGURATION, NOT_OFFERED
 from mta.net.tls_client import TlsClient
@@ -17,7 +18,6 @@ from mta.net.tls_security import PolicyFacts, Proof, TlsFault, TlsOutcome, TlsSe
 from mta.outbound.dane import ABSENT, DaneAnswer, dane_for
 from mta.outbound.mta_sts import NOTHING, MtaSts, StsAnswer
 from mta.outbound.mx import NoRoute
-from mta.outbound.no_tls import NoTlsHosts
 from mta.outbound.sts_policy import StsPolicy
 from mta.outbound.tls_result import OnTlsResult, TlsResult
 from mta.smtp.reply import Reply

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mta.config.problem import ConfigError
 from mta.config.schema import TlsSettings
 from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
+from mta.net.no_tls import NoTlsHosts
 from mta.net.tls_client import TlsClient
 from mta.net.tls_contexts import TlsSettingsError
 from mta.outbound.mta_sts import MtaSts
-from mta.outbound.no_tls import NoTlsHosts
 from mta.outbound.sts_cache import StsCache
 from mta.outbound.sts_fetch import StsFetcher
 from mta.outbound.tls_policy import TlsPolicies, TlsRules

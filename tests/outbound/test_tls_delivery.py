@@ -21,12 +21,12 @@ from mta.net.certificates import pair_up, read_pem
 from mta.net.client_pool import ClientPool
 from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
+from mta.net.no_tls import NoTlsHosts
 from mta.net.tls_client import TlsClient
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.mta_sts import MtaSts
 from mta.outbound.mx import NoRoute, candidates, mail_hosts
-from mta.outbound.no_tls import NoTlsHosts
 from mta.outbound.outcome import Outcome
 from mta.outbound.route import Route, Router
 from mta.outbound.sts_cache import StsCache

@@ -1,4 +1,4 @@
-"""Hosts whose TLS fails in the handshake: where TLS is optional, it is not tried with them again for a while."""
+"""Peers whose TLS fails in the handshake: where TLS is optional, it is not tried with them again for a while."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ REDIS_PAUSE = 60.0  # without asking again after a failure
 
 
 class NoTlsHosts:
-    """Remembers hosts for an hour, and in Redis, as Haraka does, for as long as tls.ini [redis] says.
+    """Remembers hosts, or with `inbound` the addresses of clients, for an hour, and in Redis, as Haraka does, for as long as tls.ini [redis] says.
 
     A Redis that can not be reached is one line in the log, and nothing else. Change `settings` at any time.
     """
 
-    def __init__(self, logger: Logger, settings: TlsRedisSettings | None = None) -> None:
+    def __init__(
+        self, logger: Logger | None, settings: TlsRedisSettings | None = None, *, inbound: bool = False
+    ) -> None:
         self._logger = logger
         self._until: OrderedDict[str, float] = OrderedDict()
         self._settings = settings or TlsRedisSettings()
+        self._inbound = inbound
         self._redis: Any = None
         self._resting_until = 0.0
         self._silent = False
@@ -50,13 +53,14 @@ class NoTlsHosts:
 
     def add(self, host: str) -> None:
         """Remember a host whose handshake has failed."""
-        self._until[host] = time.monotonic() + SECONDS
+        expiry = self._settings.disable_inbound_expiry if self._inbound else self._settings.disable_expiry
+        self._until[host] = time.monotonic() + min(SECONDS, expiry)
         self._until.move_to_end(host)
         if len(self._until) > MAX_HOSTS:
             self._until.popitem(last=False)
         if self._settings.disable_for_failed_hosts:
             now = datetime.now(UTC).isoformat()
-            self._ask("set", _key(host), now, ex=self._settings.disable_expiry)
+            self._ask("set", _key(host), now, ex=expiry)
 
     def _ask(self, command: str, *arguments: object, **options: object) -> object:
         """Redis' answer, None when there is none."""
@@ -75,10 +79,10 @@ class NoTlsHosts:
     def _complain(self, error: Exception) -> None:
         self._redis = None
         self._resting_until = time.monotonic() + REDIS_PAUSE
-        if not self._silent:
+        if not self._silent and self._logger is not None:
             self._silent = True
             text = f"tls.ini [redis]: {' '.join(str(error).split()) or type(error).__name__}; going on without Redis"
-            self._logger.warn(text, origin="outbound")
+            self._logger.warn(text, origin="tls")
 
 
 def _key(host: str) -> str:

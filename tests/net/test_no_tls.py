@@ -11,8 +11,8 @@ import redis
 
 from mta.config.schema import TlsRedisSettings
 from mta.logger import INFO, Logger
-from mta.outbound import no_tls
-from mta.outbound.no_tls import NoTlsHosts
+from mta.net import no_tls
+from mta.net.no_tls import NoTlsHosts
 from tests.support.needs import program
 from tests.support.signed_dns import free_port
 
