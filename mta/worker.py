@@ -41,6 +41,7 @@ from mta.notes import Notes
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
+from mta.outbound.tls_setup import open_policies
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -197,10 +198,16 @@ class Worker:
         )
         self._undo.append(self._http.stop)
 
+    def _queue_directory(self) -> Path:
+        return self.install_dir / self.config.value(QUEUE_DIR)
+
+    def _state_directory(self) -> Path:
+        """Where that lies which outlives a restart, and is not mail."""
+        queue = self._queue_directory()
+        return queue.with_name(f"{queue.name}.state")
+
     def _open_spool(self) -> Spool:
-        spool = Spool(
-            self.install_dir / self.config.value(QUEUE_DIR), self.logger, hostname=socket.gethostname()
-        )
+        spool = Spool(self._queue_directory(), self.logger, hostname=socket.gethostname())
         spool.open()
         self._undo.append(spool.close)
         return spool
@@ -230,6 +237,13 @@ class Worker:
             settings=self._outbound_settings,
             me=self.me,
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+            tls=open_policies(
+                self.config,
+                self.resolver,
+                self.logger,
+                self._outbound_settings.security,
+                self._state_directory(),
+            ),
         )
 
     def _make_service(self) -> Service:

@@ -19,7 +19,9 @@ from mta.net.smtp_errors import (
     TlsFailed,
 )
 from mta.net.smtp_opening import Opening
+from mta.net.smtp_starttls import may_go_on_in_clear, refuse
 from mta.net.smtp_transaction import MessageSource, Transaction
+from mta.net.tls_security import TlsFault, TlsOutcome
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -50,7 +52,7 @@ class SmtpClient:
     """An open, greeted and, where asked for, encrypted and authenticated connection.
 
     extensions: EHLO keyword in capitals to parameters; host, ip, port: the peer (host is the name if we know one);
-    uses: transactions so far; reused: it came from a pool, so the peer may have closed it unseen; pool_key: the pool's.
+    tls: what came of encryption when it was opened; uses: transactions so far; reused: it came from a pool, so the peer may have closed it unseen; pool_key: the pool's.
     """
 
     __slots__ = (
@@ -68,6 +70,7 @@ class SmtpClient:
         "port",
         "reused",
         "secured",
+        "tls",
         "uses",
     )
 
@@ -79,6 +82,7 @@ class SmtpClient:
         self.extensions = opening.extensions
         self.esmtp = opening.esmtp
         self.secured = opening.secured
+        self.tls = opening.tls
         self.authenticated = opening.authenticated
         self.uses = 0
         self.pool_key: tuple[object, ...] | None = None
@@ -119,16 +123,20 @@ class SmtpClient:
                 dialogue.wire.close()
                 raise
 
+        refuse(hop)
         if hop.tls == "off":
             return attempt(False)
         try:
             return attempt(True)
         except TlsFailed as failure:
-            if hop.tls == "required" or failure.phase != "tls":
+            if not may_go_on_in_clear(hop, failure):
                 raise
             if logger is not None:
                 logger.notice(f"{failure}, going on without TLS", origin=ORIGIN, uuid=uuid)
-        return attempt(False)
+            fault = TlsFault(failure.kind, str(failure))
+        client = attempt(False)
+        client.tls = TlsOutcome(fault=fault)
+        return client
 
     @property
     def usable(self) -> bool:

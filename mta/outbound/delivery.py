@@ -20,6 +20,7 @@ from mta.outbound.mx import NoRoute
 from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
 from mta.outbound.spool_errors import SpoolError
+from mta.outbound.tls_policy import advice
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -79,8 +80,10 @@ class Deliverer:
                 fresh=fresh,
             )
         except ClientError as error:
-            attempt.hop_failed(_of_error(error, hop), str(error))
+            self._router.tls.learn(hmail, hop, error)
+            attempt.hop_failed(_of_error(error, hop), advice(hop, error))
             return True
+        self._router.tls.learn(hmail, hop, client)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
             replies = client.send(

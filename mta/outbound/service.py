@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.spool import Spool
+    from mta.outbound.tls_policy import TlsPolicies
     from mta.plugin.runner import HookRunner
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
@@ -30,6 +31,7 @@ class Outbound:
     """One spool with everything that empties it.
 
     spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now.
+    tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
     Raises SmarthostError when [smarthost] can not be used.
     """
 
@@ -43,10 +45,11 @@ class Outbound:
         settings: OutboundSettings,
         me: str,
         bounce_template: Callable[[], Sequence[str]],
+        tls: TlsPolicies | None = None,
     ) -> None:
         self._logger = logger
         self.pool = ClientPool()
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
+        self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
         self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
@@ -81,6 +84,7 @@ class Outbound:
         except SmarthostError as error:
             self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
         self._router.settings = settings
+        self._router.tls.security = settings.security
         self._deliverer.settings = settings
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
