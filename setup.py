@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent
 SHIPPED = ("plugins", "etc", "docs")
 PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
 SASL = ["scramp>=1.5"]
+REDIS = ["redis>=5"]
 
 
 def version() -> str:
@@ -58,7 +59,9 @@ setup(
             "trustme",
             *PASSWORDS,
             *SASL,
+            *REDIS,
         ],
+        "redis": REDIS,
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },

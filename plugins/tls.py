@@ -9,6 +9,7 @@ from mta.plugin import (
     Address,
     Answer,
     Connection,
+    NoTlsHosts,
     Params,
     Plugin,
     TlsSettings,
@@ -20,6 +21,8 @@ ALREADY_ON = DSN.create(503, "TLS is on already", 5, 1)
 LOGGED_IN = DSN.create(503, "STARTTLS comes before AUTH", 5, 1)
 FIRST = DSN.sec_unspecified("Must issue a STARTTLS command first", 530)  # RFC 3207 4
 NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
+SUBMISSION = 587  # who logs in there shall do it by TLS, whatever went wrong before
+
 NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
 
 
@@ -30,8 +33,10 @@ class Tls(Plugin):
 
     cfg: TlsSettings = TlsSettings()
     no_tls_hosts: tuple[str, ...] = ()
+    failed: NoTlsHosts
 
     def register(self) -> None:
+        self.failed = NoTlsHosts(self.logger, inbound=True)
         self.load(self.config.settings(TlsSettings, on_change=self.load))
         self.register_hook("mail", self.mail, -100)  # before anybody accepts the sender
 
@@ -44,6 +49,7 @@ class Tls(Plugin):
         self.no_tls_hosts = tuple(
             entry for entry in settings.no_tls_hosts if parse_network(entry) is not None
         )
+        self.failed.settings = settings.redis
         self.cfg = settings
 
     def hook_capabilities(self, connection: Connection) -> Answer:
@@ -57,6 +63,7 @@ class Tls(Plugin):
             connection.can_start_tls
             and connection.local.port not in self.cfg.no_starttls_ports
             and not ip_in_list(connection.remote.ip, self.no_tls_hosts)
+            and not self.has_failed(connection)
         )
 
     def must_start(self, connection: Connection) -> bool:
@@ -68,6 +75,13 @@ class Tls(Plugin):
 
     def mail(self, connection: Connection, sender: Address, params: Params) -> Answer:
         return (DENY, FIRST) if not connection.tls.enabled and self.must_start(connection) else None
+
+    def has_failed(self, connection: Connection) -> bool:
+        """True when the client could not do it lately, as far as that is remembered."""
+        return self.remembers(connection) and connection.remote.ip in self.failed
+
+    def remembers(self, connection: Connection) -> bool:
+        return self.cfg.redis.disable_for_failed_hosts and connection.local.port != SUBMISSION
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
         if verb != "STARTTLS":
@@ -82,5 +96,10 @@ class Tls(Plugin):
             return DENY, LOGGED_IN  # what was learnt in clear would have to be forgotten (RFC 3207 4.2)
         if not connection.can_start_tls:
             return DENY, NOT_NOW
-        connection.start_tls()
+        try:
+            connection.start_tls()
+        except OSError:
+            if self.remembers(connection):
+                self.failed.add(connection.remote.ip)
+            raise
         return OK

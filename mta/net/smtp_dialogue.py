@@ -15,6 +15,7 @@ from mta.smtp.reply import Reply, read_reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
+    from mta.net.tls_layer import Layer
     from mta.net.wire import Wire
 
 # RFC 5321 4.5.3.1.5 allows 512; some hosts write whole paragraphs.
@@ -95,11 +96,11 @@ class Dialogue:
         except OSError as error:
             raise _lost(error, "chunk") from error
 
-    def start_tls(self, context: ssl.SSLContext, hostname: str, timeout: float) -> None:
+    def start_tls(self, layer: Layer, hostname: str, timeout: float) -> None:
         """Encrypt what follows; whatever the peer said before in clear is forgotten. Raises TlsFailed."""
         self.wire.timeout = timeout
         try:
-            self.wire.start_tls(context, server_side=False, server_hostname=hostname or None)
+            self.wire.secure(layer)
         except (OSError, EOFError, ValueError) as error:
             raise TlsFailed(f"TLS handshake with {hostname} failed: {_why(error)}") from error
 
@@ -143,9 +144,9 @@ def _lost(error: BaseException, phase: str) -> ConnectionLost:
 
 
 def _why(error: BaseException) -> str:
-    """One line: the reason of a certificate or system error, without numbers and file positions of the library."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+    """One line: the reason of a TLS or system error, without numbers and file positions of the library."""
+    if isinstance(error, ssl.SSLError) and len(error.args) > 1:
+        return str(error.args[1])
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
