@@ -36,7 +36,7 @@ def open_policies(
     state: Path,
     *,
     fetcher: StsFetcher | None = None,
-    on_result: OnTlsResult | None = None,
+    on_tls_result: OnTlsResult | None = None,
 ) -> TlsPolicies:
     """The policies as tls.ini has them; they follow its changes, and those of the files that it names.
 
@@ -44,7 +44,7 @@ def open_policies(
     """
     fetcher = fetcher or StsFetcher(resolver.lookup_ip)
     sts = MtaSts(resolver, fetcher, StsCache(state / STS_DIRECTORY), logger)
-    policies = TlsPolicies(resolver, NoTlsHosts(logger), sts, security=security, on_result=on_result)
+    policies = TlsPolicies(resolver, NoTlsHosts(logger), sts, security=security, on_tls_result=on_tls_result)
     _Follower(config, logger, policies)  # the configuration holds it
     if security.dane == "ad" and not policies.heeds_dane:
         logger.info(

@@ -33,7 +33,7 @@ REFUSED = ("refused",)
 def shown(hop: NextHop) -> tuple[str, ...]:
     if hop.security is None:
         return (hop.tls,)
-    if hop.security.refused is not None and not hop.security.watched:
+    if hop.security.objection is not None and not hop.security.watched:
         return REFUSED
     return hop.tls, hop.security.proof
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -76,7 +78,7 @@ class Sender:
             rules=rules,
             security=SecuritySettings(),
             client=TlsClient(ca=ca),
-            on_result=self.results.append,
+            on_tls_result=self.results.append,
         )
         runner, _ = runner_of()
         self.router = Router(resolver, runner, self.logger, SETTINGS, (), self.policies)
@@ -202,7 +204,7 @@ def dane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dane]:
         ("ee-elsewhere", "expired", None, "validation-failure", "tlsa"),
         ("ta", "chain", "dane-ta", None, "tlsa"),
         ("ta-name", "othername", None, "certificate-host-mismatch", "tlsa"),
-        ("pkix-usage", "stranger", "none", None, "tlsa"),  # encrypted, proved by nothing
+        ("pkix-usage", "stranger", "none", "tlsa-invalid", "tlsa"),  # encrypted, proved by nothing
         ("clear", "clear", None, "starttls-not-supported", "tlsa"),
         ("clear-unusable", "clear", None, "starttls-not-supported", "tlsa"),
         ("none", "clear", "", "starttls-not-supported", "no-policy-found"),
@@ -366,6 +368,26 @@ def test_mta_sts(
     if not delivered:
         assert outcome.reply.enhanced == "4.7.5"
         assert "no_tls_hosts" in sender.log("the mail waits")
+
+
+def test_mta_sts_wants_tls_1_2(plain: Plain) -> None:
+    """RFC 8461 4.2, even where the operator does not."""
+    mx = plain.mx("mx.d.test")
+    assert mx.context is not None
+    mx.context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):
+        mx.context.minimum_version = mx.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    for mode, code in (("testing", 250), ("enforce", 451)):
+        plain.publish(mode)
+        shutil.rmtree(plain.folder / "sts", ignore_errors=True)
+        sender = plain.sender(mx)
+        sender.policies.client = TlsClient(ca=plain.ca, min_version="TLSv1.1")
+        reply = sender.to_mx("d.test").reply
+        assert reply.code == code
+        (result,) = sender.results
+        assert result.failure_reason.endswith("TLSv1.1 is too old")
+    assert "TLSv1.1 is too old" in str(reply)
+    assert len(mx.messages) == 1
 
 
 def test_an_https_failure_is_as_no_policy(plain: Plain) -> None:
