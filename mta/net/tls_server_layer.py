@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 from mta.net.openssl_layer import OpenSslLayer, words
@@ -45,21 +44,5 @@ class ServerTlsLayer(OpenSslLayer):
         """What verifying the client's certificate came to; a resumed session verifies nothing."""
         return self._verdict
 
-    def channel_binding(self, kind: str) -> bytes | None:
-        """The data of `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929 4.1); None when there is none."""
-        if kind == "tls-exporter" and self.version == "TLSv1.3":
-            return self._session.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
-        if kind == "tls-server-end-point":
-            return _end_point(self._session.get_certificate(as_cryptography=True))
-        return None
-
-
-def _end_point(certificate: x509.Certificate | None) -> bytes | None:
-    if certificate is None:
-        return None
-    algorithm = certificate.signature_hash_algorithm
-    if algorithm is None:
-        return None  # Ed25519: RFC 5929 leaves it undefined
-    if isinstance(algorithm, hashes.MD5 | hashes.SHA1):
-        algorithm = hashes.SHA256()
-    return certificate.fingerprint(algorithm)
+    def _server_certificate(self) -> x509.Certificate | None:
+        return self._session.get_certificate(as_cryptography=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mta.config.schema import SecuritySettings, TlsSettings
+from mta.net.dane import DANE_TA
 from mta.net.dns import LookupFailed, Resolver
 from mta.net.ip import address_literal, is_ip, parse_ip, parse_network
 from mta.net.next_hop import NextHop
@@ -140,8 +141,10 @@ def _by_dane(dane: DaneAnswer, sts: StsPolicy | None, domain: str) -> TlsSecurit
         fault = TlsFault("dnssec-invalid", f"its TLSA records cannot be had: {dane.reason}")
         return TlsSecurity(objection=fault, by="dane", facts=facts)
     if dane.status == "usable":
-        # RFC 7672 3.2.2: below a trust anchor the name of the domain will do as well.
-        return TlsSecurity("dane", (dane.base, domain), dane.tlsa, by="dane", facts=facts)
+        names: tuple[str, ...] = (dane.base,)
+        if any(record.usage == DANE_TA for record in dane.tlsa):
+            names += (domain,)  # RFC 7672 3.2.2: below a trust anchor the name of the domain will do as well
+        return TlsSecurity("dane", names, dane.tlsa, by="dane", facts=facts)
     enforced = sts is not None and sts.mode == "enforce"
     return TlsSecurity(
         "pkix" if enforced else "none",

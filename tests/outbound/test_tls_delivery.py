@@ -16,6 +16,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from OpenSSL import SSL
 
 from mta.config.schema import OutboundSettings, SecuritySettings
 from mta.logger import INFO, Logger
@@ -25,6 +26,7 @@ from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
 from mta.net.no_tls import NoTlsHosts
 from mta.net.tls_client import TlsClient
+from mta.net.tls_server_layer import ServerTlsLayer
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.mta_sts import MtaSts
@@ -255,6 +257,7 @@ def test_dane_that_is_off_or_not_to_be_believed(dane: Dane) -> None:
     for servers, trusted, heeded in (
         (["127.0.0.1", "::1"], False, True),
         (["127.0.0.1", "192.0.2.1"], False, False),
+        (["fe80::1"], False, False),  # the router next door
         (["192.0.2.1"], True, True),
     ):
         security = SecuritySettings(dns_trusted=trusted)
@@ -565,3 +568,22 @@ def test_a_route_that_nobody_vouches_for(plain: Plain) -> None:
     sender = plain.sender(plain.mx())
     with pytest.raises(NoRoute, match="REQUIRETLS needs MX hosts"):
         list(sender.router.route(sender.mail("d.test", **REQUIRETLS)).hops)
+
+
+@pytest.mark.parametrize("kind", ["tls-exporter", "tls-server-end-point", "tls-unique"])
+def test_both_ends_agree_on_what_binds_a_login_to_the_session(kind: str) -> None:
+    """RFC 9266, RFC 5929."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    leaf = CA.issue_cert("mx.test")
+    with leaf.private_key_and_cert_chain_pem.tempfile() as path:
+        context.use_certificate_chain_file(path)
+        context.use_privatekey_file(path)
+    server, client = ServerTlsLayer(context), TlsClient().layer("mx.test")
+    done = False
+    while not done:
+        done = client.handshake()
+        server.feed(client.outgoing())
+        server.handshake()
+        client.feed(server.outgoing())
+    assert client.channel_binding(kind) == server.channel_binding(kind)
+    assert (client.channel_binding(kind) is None) is (kind == "tls-unique")
