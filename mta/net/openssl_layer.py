@@ -14,6 +14,7 @@ from OpenSSL import SSL
 
 _RECORD = 16384  # bytes of plaintext in one TLS record (RFC 8446 5.1): no read gives more
 _OUTGOING = 32768
+_OVERHEAD = 512  # more than encryption adds to one record
 
 _WORDS: dict[int, str] = {
     code: name.removeprefix("ERR_").replace("_", " ").lower()
@@ -52,11 +53,20 @@ class OpenSslLayer:
 
     def outgoing(self) -> bytes:
         """What must be sent to the peer now, b"" when nothing must."""
-        pieces = []
+        return self._taken(_OUTGOING)
+
+    def _taken(self, size: int) -> bytes:
+        """All that waits to be sent. size: about what that may be, as buffers of nothing cost time, and errors more."""
+        pieces: list[bytes] = []
         while True:
             try:
-                pieces.append(self._session.bio_read(_OUTGOING))
+                piece = self._session.bio_read(size)
             except SSL.Error:
+                return b"".join(pieces)
+            if len(piece) < size and not pieces:
+                return piece
+            pieces.append(piece)
+            if len(piece) < size:
                 return b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
@@ -65,7 +75,7 @@ class OpenSslLayer:
             self._session.sendall(data)
         except SSL.Error as error:
             raise _as_ssl_error(error) from None
-        return self.outgoing()
+        return self._taken(min(len(data) + _OVERHEAD, _OUTGOING))
 
     def read(self, size: int) -> bytes | None:
         """At most `size` bytes of plaintext, b"" at the end, None when the peer must send more first.
