@@ -169,7 +169,7 @@ WARNINGS: list[tuple[dict[str, str], str]] = [
     ({"smtp.ini": "listen=127.0.0.1:0\nlissten=25\n"}, "config/smtp.ini:2: warning: [main] lissten: unknown key, did you mean listen?"),
     ({"smtp.ini": "listen=127.0.0.1:0\nsmtps_port=4650\n"}, "config/smtp.ini:2: warning: [main] smtps_port: no address of listen has this port"),
     ({"me": "; our name\nthe best server\n"}, "config/me:2: warning: 'the best server' is not a host name"),
-    ({"databytes": "1000\n"}, "config/databytes: warning: not read; write [max] bytes in connection.ini"),
+    ({"databytes": "1000\n"}, "config/databytes: warning: an old file, whose place is taken by [max] bytes in connection.ini"),
     ({"outbound.ini": "pool_timeout=5\n"}, "config/outbound.ini:1: warning: [main] pool_timeout: Haraka 3 dropped this setting"),
     ({"smtp_forward.ini": "port=many\n"}, "config/smtp_forward.ini:1: warning: [main] port: 'many' is not a whole number (no plugin in use reads this file)"),
     ({"plugins": "rcpt_to.in_host_list\n", "relay_acl_allow": "everybody\n"}, "config/relay_acl_allow:1: warning: 'everybody' is neither an address nor a network (no plugin in use reads this file)"),
@@ -353,14 +353,23 @@ def test_plugins_are_let_go_again(house: Path) -> None:
 # -- ports and the queue directory
 
 
-def test_a_port_that_somebody_else_has(house: Path) -> None:
+@pytest.mark.parametrize("file", ["smtp.ini", "http.ini"])
+def test_a_port_that_somebody_else_has(house: Path, file: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        write(house, {"smtp.ini": f"listen=127.0.0.1:{port}\n"})
+        write(house, {file: f"listen=127.0.0.1:{port}\n"})
         assert found(house) == [
-            f"config/smtp.ini:1: error: [main] listen: cannot listen on 127.0.0.1:{port}: "
+            f"config/{file}:1: error: [main] listen: cannot listen on 127.0.0.1:{port}: "
             f"another process listens there already (process {os.getpid()})"
         ]
+
+
+def test_a_port_for_mail_and_pages(house: Path) -> None:
+    write(house, {"smtp.ini": "listen=127.0.0.1:2525\n", "http.ini": "listen=2525\n"})
+    assert found(house)[0] == (
+        "config/http.ini:1: error: [main] listen: 127.0.0.1:2525 and [::0]:2525 cannot both be listened on, "
+        "one includes the other"
+    )
 
 
 def test_a_unix_socket_that_somebody_else_has(house: Path) -> None:

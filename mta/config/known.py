@@ -6,6 +6,7 @@ _LATER = "a Haraka setting that this release does not honour yet"
 _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
 _SERVER_ONLY = "not honoured: who opens a connection does not decide this"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
+_SHOWN = "not honoured: it is about the certificate that we show to other servers; for clients see [authorized_hosts]"
 _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
@@ -22,8 +23,8 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
     | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}
     | {("outbound", key): _SERVER_ONLY for key in ("dhparam", "requestCert", "honorCipherOrder")}
-    | _later("main", "mutual_tls")
-    | {(section, "*"): _LATER for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")},
+    | {("main", "mutual_tls"): _SHOWN}
+    | {(section, "*"): _SHOWN for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")},
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
@@ -38,27 +39,15 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
 ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
-_FILES = ("http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
+_FILES = ("internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
-_IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
-
-# Files of Haraka before 3.1, and where in connection.ini their setting is now.
+# Files of Haraka before 3.1 that said yes or no where there is a number in connection.ini today; see old_files for the rest.
 _MOVED_FILES = {
-    "haproxy_hosts": "[haproxy] hosts",
-    "smtpgreeting": "[message] greeting",
-    "ehlo_hello_message": "[message] helo",
-    "connection_close_message": "[message] close",
     "banner_includes_uuid": "[uuid] banner_chars",
     "deny_includes_uuid": "[uuid] deny_chars",
-    "databytes": "[max] bytes",
-    "max_mime_parts": "[max] mime_parts",
-    "max_line_length": "[max] line_length",
-    "max_data_line_length": "[max] data_line_length",
 }
 
 FILES_NOT_YET: dict[str, str] = {
     **dict.fromkeys(_FILES + _TEMPLATES, "a Haraka file that this release does not read yet"),
-    **{f"outbound.{key}": f"not read; write {key} in outbound.ini" for key in _IN_OUTBOUND_INI},
-    "outbound.received_header": "not read; write received_header in outbound.ini",
     **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},
 }

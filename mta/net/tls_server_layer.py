@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import TYPE_CHECKING
+
 from cryptography import x509
 from OpenSSL import SSL
 
 from mta.net.openssl_layer import OpenSslLayer, words
 
+if TYPE_CHECKING:
+    from mta.net.tls_contexts import Choice, Contexts
+
 
 class Verdict:
-    """What verifying a client's certificate came to: `asked` when it was done in this handshake, `error` the first fault."""
+    """What verifying a client's certificate came to: `asked` when it was done in this handshake, `error` the first fault.
 
-    __slots__ = ("asked", "error")
+    choice: what the client gets, as far as it is known by then.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("asked", "choice", "error")
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
         self.asked = False
         self.error = 0
 
@@ -28,11 +38,19 @@ class ServerTlsLayer(OpenSslLayer):
 
     __slots__ = ("_verdict",)
 
-    def __init__(self, context: SSL.Context) -> None:
-        super().__init__(SSL.Connection(context))
-        self._verdict = Verdict()
+    def __init__(self, contexts: Contexts) -> None:
+        super().__init__(SSL.Connection(contexts.entry))
+        self._verdict = Verdict(contexts.default)
         self._session.set_app_data(self._verdict)
         self._session.set_accept_state()
+
+    def handshake(self) -> bool:
+        """Go on with the handshake; False when the client must send more first. Raises ssl.SSLError."""
+        if not super().handshake():
+            return False
+        if self._session.get_protocol_version() < self._verdict.choice.oldest:
+            raise ssl.SSLError(1, f"{self.version} is too old for {self.server_name or 'this server'}")
+        return True
 
     @property
     def server_name(self) -> str:

@@ -23,14 +23,19 @@ from mta.smtp.reply import Reply
 MAX_CANDIDATES = 30
 
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
+_NAMES_A_HOST = ("exchange", "host", "path")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where one mail may go. site: what politeness is counted by; hops: best first, looked up as they are asked for."""
+    """Where one mail may go. site: what politeness is counted by; hops: best first, looked up as they are asked for.
+
+    chosen: an operator or a plugin named the hops, not the DNS.
+    """
 
     site: str
     hops: Iterator[NextHop]
+    chosen: bool = False
 
 
 class Router:
@@ -62,10 +67,10 @@ class Router:
 
         The hops raise NoRoute too, when none of the names that they come from has an address.
         """
-        site, hops = self._all_hops(hmail)
-        return Route(site, islice(hops, MAX_CANDIDATES))
+        route = self._route(hmail)
+        return Route(route.site, islice(route.hops, MAX_CANDIDATES), route.chosen)
 
-    def _all_hops(self, hmail: HMail) -> tuple[str, Iterator[NextHop]]:
+    def _route(self, hmail: HMail) -> Route:
         domain = hmail.todo.domain
         chosen: Sequence[NextHop] | None = (
             self._chosen_by_plugin(hmail, domain) if self._runner.has("get_mx") else None
@@ -73,10 +78,11 @@ class Router:
         if chosen is None:
             chosen = self.smarthosts
         if chosen:
-            return site_of_hops(chosen), (self.tls.for_chosen(hmail, hop) for hop in self._resolved(chosen))
+            hops = (self.tls.for_chosen(hmail, hop) for hop in self._resolved(chosen))
+            return Route(site_of_hops(chosen), hops, chosen=True)
         hosts = mail_hosts(domain, self._resolver)
-        hops = candidates(domain, hosts, self._resolver, self.settings)
-        return site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, hops)
+        found = candidates(domain, hosts, self._resolver, self.settings)
+        return Route(site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, found))
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:
@@ -109,7 +115,8 @@ class Router:
 
 
 def next_hops(answer: object) -> list[NextHop]:
-    """Read what hook get_mx answered with OK: a NextHop, a mapping of its fields, a host, a URL, or a list of those.
+    """Read what hook get_mx answered with OK: a NextHop, a mapping of its fields or an object with such attributes (as
+    Haraka's HarakaMx has), a host, a URL, or a list of those.
 
     The order is kept. Raises NextHopError (a ValueError) or TypeError, neither of which shows a password.
     """
@@ -119,6 +126,8 @@ def next_hops(answer: object) -> list[NextHop]:
         return [NextHop.parse(answer)]
     if isinstance(answer, Mapping):
         return [_from_mapping(answer)]
+    if any(hasattr(answer, name) for name in _NAMES_A_HOST):
+        return [_from_mapping({name: getattr(answer, name, None) for name in (*_HOP_KEYS, "exchange")})]
     if isinstance(answer, Iterable):
         return [hop for each in answer for hop in next_hops(each)]
     raise NextHopError(f"not a next hop: {type(answer).__name__}")
@@ -134,7 +143,7 @@ def _from_mapping(given: Mapping[str, object]) -> NextHop:
         raise NextHopError(f"a next hop has no {', '.join(unknown)}")
     if not values.get("host") and not values.get("path"):
         raise NextHopError("a next hop needs a host or a path")
-    values.setdefault("host", "")
+    values["host"] = str(values.get("host", "")).rstrip(".")
     lmtp = bool(values.get("using_lmtp"))
     port = LMTP_PORT if lmtp else SMTPS_PORT if values.get("implicit_tls") else SMTP_PORT
     values["port"] = int(str(values.get("port") or port))

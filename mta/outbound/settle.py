@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mta.logger import NOTICE, Logger
 from mta.outbound.backoff import delay
@@ -30,11 +30,13 @@ class Later:
     """The entry stays in the queue until due_ms (milliseconds since 1970).
 
     unsaved: the envelope that could not be written to disk; the one in the file still names recipients that are done.
+    reason: why it was put off, in one line.
     """
 
     name: QueueFileName
     due_ms: int
     unsaved: Todo | None = None
+    reason: str = ""
 
 
 SendBounce = Callable[[HMail, dict[Address, Outcome]], Reply]
@@ -76,13 +78,15 @@ class Settler:
         if wait is None:
             failures.update((rcpt, why.give_up()) for rcpt, why in deferrals.items())
             deferrals = {}
-        if failures and self._bounced(hmail, failures):
+        if failures and self._bounced(hmail, failures, list(deferrals)):
             failures = {}
         if deferrals:
             wait = self._wait_for(hmail, deferrals, wait or TROUBLE_WAIT)
             deferrals = deferrals if wait is not None else {}
         left = [rcpt for rcpt in outcomes if rcpt in failures or rcpt in deferrals]
-        return self._keep(hmail, left, wait or TROUBLE_WAIT) if left else self.forget(hmail)
+        if not left:
+            return self.forget(hmail)
+        return replace(self._keep(hmail, left, wait or TROUBLE_WAIT), reason=_why(outcomes[left[0]]))
 
     def postpone(self, hmail: HMail, wait: float, attempts: int) -> Later:
         """Put the whole entry off for so many seconds; durable if the disk lets us."""
@@ -141,12 +145,13 @@ class Settler:
 
     # -- failed
 
-    def _bounced(self, hmail: HMail, failures: dict[Address, Outcome]) -> bool:
+    def _bounced(self, hmail: HMail, failures: dict[Address, Outcome], deferred: Sequence[Address]) -> bool:
         """True when the failed recipients may be forgotten: their sender will know, or nobody wants him to."""
         for rcpt, why in failures.items():
             hmail.lognotice(f"recipient {rcpt} rejected: {why.reason}")
         first = next(iter(failures.values()))
-        failure = Failure(first.reason, list(failures), first.peer.hop if first.peer else None)
+        mx = first.peer.hop if first.peer else None
+        failure = Failure(first.reason, list(failures), mx, deferred=deferred)
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")
@@ -169,6 +174,10 @@ class Settler:
                 uuid=hmail.uuid,
             )
             return False
+        if reply.kind == 5:
+            # A plugin keeps it in, or nobody can be told by such a sender: no later attempt changes that.
+            hmail.logerror(f"no bounce is sent: {reply}")
+            return True
         if reply.kind != 2:
             hmail.logerror(f"cannot queue a bounce, will try again: {reply}")
         return reply.kind == 2
@@ -228,6 +237,11 @@ def seconds(answer: object, default: float) -> float:
     except ValueError:
         return default
     return min(max(wait, 0.0), MAX_WAIT) if wait == wait else default
+
+
+def _why(outcome: Outcome) -> str:
+    host = f"{outcome.peer.host} said: " if outcome.peer is not None else ""
+    return f"{host}{outcome.reply}"
 
 
 def _receipt(hmail: HMail, peer: Peer, outcomes: Outcomes, rcpts: Sequence[Address]) -> Receipt:

@@ -16,7 +16,6 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from OpenSSL import SSL
 
 from mta.config.schema import OutboundSettings, SecuritySettings
 from mta.logger import INFO, Logger
@@ -26,7 +25,6 @@ from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
 from mta.net.no_tls import NoTlsHosts
 from mta.net.tls_client import TlsClient
-from mta.net.tls_server_layer import ServerTlsLayer
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.mta_sts import MtaSts
@@ -42,6 +40,7 @@ from tests.support.outbound import hmail_for
 from tests.support.plugins import runner_of
 from tests.support.policy_host import PolicyHost
 from tests.support.signed_dns import SignedDns
+from tests.support.tls import Authority, Site
 from tests.support.tls_mx import TlsMx, server_context, write_ca
 
 CA, STRANGER = trustme.CA(), trustme.CA()
@@ -571,14 +570,11 @@ def test_a_route_that_nobody_vouches_for(plain: Plain) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tls-exporter", "tls-server-end-point", "tls-unique"])
-def test_both_ends_agree_on_what_binds_a_login_to_the_session(kind: str) -> None:
+def test_both_ends_agree_on_what_binds_a_login_to_the_session(kind: str, tmp_path: Path) -> None:
     """RFC 9266, RFC 5929."""
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    leaf = CA.issue_cert("mx.test")
-    with leaf.private_key_and_cert_chain_pem.tempfile() as path:
-        context.use_certificate_chain_file(path)
-        context.use_privatekey_file(path)
-    server, client = ServerTlsLayer(context), TlsClient().layer("mx.test")
+    site = Site(tmp_path)
+    site.main(Authority().pair("mx.test"))
+    server, client = site.server().layer(25), TlsClient().layer("mx.test")
     done = False
     while not done:
         done = client.handshake()
