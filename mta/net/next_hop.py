@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from mta.net.ip import parse_ip
 
 if TYPE_CHECKING:
+    from mta.net.oauth import TokenSource
     from mta.net.tls_security import TlsSecurity
 
 TlsPolicy = Literal["opportunistic", "required", "off"]
@@ -30,9 +31,9 @@ class NextHop:
 
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
-    auth_type: the SASL mechanism, else the best one offered; tls: STARTTLS when offered, always and with a certificate
-    that proves the name (unless `security` asks for another proof), or never; implicit_tls: TLS before the banner;
-    security: what a policy asks of this host.
+    auth_type: the SASL mechanism, else the best one offered; token: gives access tokens, which are used instead of a
+    password; tls: STARTTLS when offered, always and with a certificate that proves the name (unless `security` asks for
+    another proof), or never; implicit_tls: TLS before the banner; security: what a policy asks of this host.
     """
 
     host: str
@@ -49,6 +50,7 @@ class NextHop:
     tls: TlsPolicy = "opportunistic"
     implicit_tls: bool = False
     security: TlsSecurity | None = field(default=None, repr=False)
+    token: TokenSource | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, text: str, *, priority: int = 0, tls: TlsPolicy = "opportunistic") -> NextHop:
@@ -95,6 +97,7 @@ class NextHop:
             self.tls,
             self.implicit_tls,
             self.security,
+            self.token,
         )
 
     def __str__(self) -> str:

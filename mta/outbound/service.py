@@ -63,7 +63,7 @@ class Outbound:
         self._logger = logger
         self._settings = settings
         self._runner = runner
-        self.pool = ClientPool()
+        self.pool = ClientPool(settings.connections)
         self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
@@ -123,6 +123,7 @@ class Outbound:
         self._router.settings = settings
         self._router.tls.security = settings.security
         self._deliverer.settings = settings
+        self.pool.settings = settings.connections
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
         self._settings = settings
