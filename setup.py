@@ -51,6 +51,7 @@ setup(
     extras_require={
         "passwords": PASSWORDS,
         "sasl": SASL,
+        "redis": REDIS,
         "test": [
             "pytest>=8",
             "pytest-timeout",
@@ -61,7 +62,6 @@ setup(
             *SASL,
             *REDIS,
         ],
-        "redis": REDIS,
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },

@@ -194,11 +194,10 @@ class Worker:
         self._http = HttpServer([*zip(sockets, contexts, strict=True)], site, self.logger, self.me)
         self._undo.append(self._http.stop)
 
-    def _queue_directory(self) -> Path:
-        return self.install_dir / self.config.value(QUEUE_DIR)
-
     def _open_spool(self) -> Spool:
-        spool = Spool(self._queue_directory(), self.logger, hostname=socket.gethostname())
+        spool = Spool(
+            self.install_dir / self.config.value(QUEUE_DIR), self.logger, hostname=socket.gethostname()
+        )
         spool.open()
         self._undo.append(spool.close)
         return spool

@@ -21,9 +21,9 @@ ALREADY_ON = DSN.create(503, "TLS is on already", 5, 1)
 LOGGED_IN = DSN.create(503, "STARTTLS comes before AUTH", 5, 1)
 FIRST = DSN.sec_unspecified("Must issue a STARTTLS command first", 530)  # RFC 3207 4
 NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
-SUBMISSION = 587  # who logs in there shall do it by TLS, whatever went wrong before
-
 NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
+
+SUBMISSION = 587  # who logs in there shall do it by TLS, whatever went wrong before
 
 
 class Tls(Plugin):
@@ -66,6 +66,13 @@ class Tls(Plugin):
             and not self.has_failed(connection)
         )
 
+    def has_failed(self, connection: Connection) -> bool:
+        """True when the client could not do it lately, as far as that is remembered."""
+        return self.remembers(connection) and connection.remote.ip in self.failed
+
+    def remembers(self, connection: Connection) -> bool:
+        return self.cfg.redis.disable_for_failed_hosts and connection.local.port != SUBMISSION
+
     def must_start(self, connection: Connection) -> bool:
         """True for clients that need a certificate: without TLS they can't have shown it."""
         ip = connection.remote.ip
@@ -75,13 +82,6 @@ class Tls(Plugin):
 
     def mail(self, connection: Connection, sender: Address, params: Params) -> Answer:
         return (DENY, FIRST) if not connection.tls.enabled and self.must_start(connection) else None
-
-    def has_failed(self, connection: Connection) -> bool:
-        """True when the client could not do it lately, as far as that is remembered."""
-        return self.remembers(connection) and connection.remote.ip in self.failed
-
-    def remembers(self, connection: Connection) -> bool:
-        return self.cfg.redis.disable_for_failed_hosts and connection.local.port != SUBMISSION
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
         if verb != "STARTTLS":

@@ -236,17 +236,6 @@ class TimeoutSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class TlsReportSettings(Settings):
-    """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
-
-    FILE: ClassVar[str] = "outbound.ini"
-
-    report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
-    organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
-    contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
-
-
-@dataclass(frozen=True, slots=True)
 class SecuritySettings(Settings):
     """outbound.ini [security]: the policies of recipients' domains."""
 
@@ -255,6 +244,17 @@ class SecuritySettings(Settings):
     mta_sts: bool = setting("security", "mta_sts", FLAG, True, "Heed MTA-STS (RFC 8461): domains say by HTTPS which hosts take their mail, by TLS with a valid certificate only.")
     dane: str = setting("security", "dane", choice("off", "ad"), "ad", "Heed DANE (RFC 7672): domains say by DNSSEC which certificates their hosts have. `ad` believes the AD bit of the name servers in /etc/resolv.conf, if all of them are on this machine.")
     dns_trusted: bool = setting("security", "dns_trusted", FLAG, False, "Believe the AD bit of name servers on other machines too: they validate DNSSEC, and nobody on the way to them can forge their answers.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReportSettings(Settings):
+    """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
+    organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
+    contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +276,9 @@ class OutboundSettings(Settings):
     chunking: bool = setting("main", "chunking", FLAG, True, "Send messages by BDAT where the next hop offers CHUNKING (RFC 3030): one round trip less.")
     eight_bit_downgrade: str = setting("main", "eight_bit_downgrade", choice("send", "convert", "bounce"), "send", "A message with 8 bit octets for a next hop that does not offer 8BITMIME: `send` it as it is, which nearly all of them take, `convert` its parts to 7 bit, which breaks DKIM signatures, or `bounce` it. What can not be converted bounces.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
-    security: SecuritySettings = field(default_factory=SecuritySettings, metadata={"group": SecuritySettings})
     connections: ConnectionPoolSettings = field(default_factory=ConnectionPoolSettings, metadata={"group": ConnectionPoolSettings})
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings, metadata={"group": TimeoutSettings})
+    security: SecuritySettings = field(default_factory=SecuritySettings, metadata={"group": SecuritySettings})
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 

@@ -14,7 +14,7 @@ import dns.resolver
 import dns.reversename
 
 from mta.net.dane import Tlsa
-from mta.net.ip import address_literal, is_ip, is_local
+from mta.net.ip import address_literal, is_ip, is_loopback
 
 Family = Literal["default", "v4", "v6"]
 
@@ -78,7 +78,7 @@ class Resolver:
     @property
     def on_this_machine(self) -> bool:
         """True when nobody is between us and the name servers, so that their AD bit may be believed."""
-        return all(is_local(str(server)) for server in self._resolver.nameservers)
+        return all(is_loopback(str(server)) for server in self._resolver.nameservers)
 
     def mx_is_secure(self, domain: str) -> bool:
         """True when DNSSEC vouches for lookup_mx's answer, be it that there are no MX records. Raises NotFound, Tempfail."""

@@ -32,9 +32,8 @@ class NextHop:
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
     auth_type: the SASL mechanism, else the best one offered; token: gives access tokens, which are used instead of a
-    password; tls: STARTTLS when offered, always and with a certificate
-    that proves the name (unless `security` asks for another proof), or never; implicit_tls: TLS before the banner;
-    security: what a policy asks of this host.
+    password; tls: STARTTLS when offered, always and with a certificate that proves the name (unless `security` asks for
+    another proof), or never; implicit_tls: TLS before the banner; security: what a policy asks of this host.
     """
 
     host: str

@@ -9,10 +9,12 @@ from __future__ import annotations
 import ssl
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 _RECORD = 16384  # bytes of plaintext in one TLS record (RFC 8446 5.1): no read gives more
 _OUTGOING = 32768
+_OVERHEAD = 512  # more than encryption adds to one record
 
 _WORDS: dict[int, str] = {
     code: name.removeprefix("ERR_").replace("_", " ").lower()
@@ -51,11 +53,20 @@ class OpenSslLayer:
 
     def outgoing(self) -> bytes:
         """What must be sent to the peer now, b"" when nothing must."""
-        pieces = []
+        return self._taken(_OUTGOING)
+
+    def _taken(self, size: int) -> bytes:
+        """All that waits to be sent. size: about what that may be, as buffers of nothing cost time, and errors more."""
+        pieces: list[bytes] = []
         while True:
             try:
-                pieces.append(self._session.bio_read(_OUTGOING))
+                piece = self._session.bio_read(size)
             except SSL.Error:
+                return b"".join(pieces)
+            if len(piece) < size and not pieces:
+                return piece
+            pieces.append(piece)
+            if len(piece) < size:
                 return b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
@@ -64,7 +75,7 @@ class OpenSslLayer:
             self._session.sendall(data)
         except SSL.Error as error:
             raise _as_ssl_error(error) from None
-        return self.outgoing()
+        return self._taken(min(len(data) + _OVERHEAD, _OUTGOING))
 
     def read(self, size: int) -> bytes | None:
         """At most `size` bytes of plaintext, b"" at the end, None when the peer must send more first.
@@ -88,6 +99,17 @@ class OpenSslLayer:
             return b""  # a session that broke has no end
         return self.outgoing()
 
+    def channel_binding(self, kind: str) -> bytes | None:
+        """The data of `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929 4.1); None when there is none."""
+        if kind == "tls-exporter" and self.version == "TLSv1.3":
+            return self._session.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        if kind == "tls-server-end-point":
+            return end_point(self._server_certificate())
+        return None
+
+    def _server_certificate(self) -> x509.Certificate | None:
+        raise NotImplementedError
+
     @property
     def cipher(self) -> str:
         """The name of the cipher."""
@@ -102,6 +124,18 @@ class OpenSslLayer:
     def peer_certificate(self) -> x509.Certificate | None:
         """The peer's certificate, verified or not."""
         return self._session.get_peer_certificate(as_cryptography=True)
+
+
+def end_point(certificate: x509.Certificate | None) -> bytes | None:
+    """The data of `tls-server-end-point` (RFC 5929 4.1) for the server's certificate; None when there is none."""
+    if certificate is None:
+        return None
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None:
+        return None  # Ed25519: RFC 5929 leaves it undefined
+    if isinstance(algorithm, hashes.MD5 | hashes.SHA1):
+        algorithm = hashes.SHA256()
+    return certificate.fingerprint(algorithm)
 
 
 def _as_ssl_error(error: SSL.Error) -> ssl.SSLError:

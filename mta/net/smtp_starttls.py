@@ -23,8 +23,8 @@ _OLD = ("TLSv1", "TLSv1.1")
 
 def refuse(hop: NextHop) -> None:
     """Raise TlsFailed when a policy has found out already that nothing may be sent to this host."""
-    if hop.security is not None and hop.security.refused is not None and not hop.security.watched:
-        fault = hop.security.refused
+    if hop.security is not None and hop.security.objection is not None and not hop.security.watched:
+        fault = hop.security.objection
         raise TlsFailed(f"{hop.name}: {fault}", "verify", fault.kind)
 
 

@@ -70,6 +70,9 @@ class ClientTlsLayer(OpenSslLayer):
             session.set_tlsext_host_name(server_name.rstrip(".").encode())
         session.set_connect_state()
 
+    def _server_certificate(self) -> x509.Certificate | None:
+        return self.peer_certificate
+
     @property
     def chain(self) -> Sequence[x509.Certificate]:
         """The certificates that the host sent, its own first."""

@@ -71,14 +71,15 @@ class TlsSecurity:
     """What a policy asks of one host, beyond NextHop.tls, which says whether there must be TLS at all.
 
     proof: what the certificate must prove, when there is TLS. names: of the host, the first is the one to ask for (SNI);
-    none: the hop's own. tlsa: the records for "dane". refused: nothing may be sent there at all. by: whose policy this is,
-    for the log. modern: TLS 1.2 at least. watched: the proof is only looked at, for a report. client: our side of TLS.
+    none: the hop's own. tlsa: the records for "dane". objection: why nothing may be sent there at all. by: whose policy
+    this is, for the log. modern: TLS 1.2 at least. watched: an objection, or a certificate that proves nothing, is no
+    reason to keep the mail, only to report it. client: our side of TLS.
     """
 
     proof: Proof = "none"
     names: tuple[str, ...] = ()
     tlsa: tuple[Tlsa, ...] = ()
-    refused: TlsFault | None = None
+    objection: TlsFault | None = None
     modern: bool = False
     client: TlsClient | None = None
     by: str = field(default="", compare=False)

@@ -6,7 +6,6 @@ import ssl
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 from mta.net.openssl_layer import OpenSslLayer, words
@@ -47,8 +46,9 @@ class ServerTlsLayer(OpenSslLayer):
 
     def handshake(self) -> bool:
         """Go on with the handshake; False when the client must send more first. Raises ssl.SSLError."""
-        done = super().handshake()
-        if done and self._session.get_protocol_version() < self._verdict.choice.oldest:
+        if not super().handshake():
+            return False
+        if self._session.get_protocol_version() < self._verdict.choice.oldest:
             raise ssl.SSLError(1, f"{self.version} is too old for {self.server_name or 'this server'}")
         return done
 
@@ -62,21 +62,5 @@ class ServerTlsLayer(OpenSslLayer):
         """What verifying the client's certificate came to; a resumed session verifies nothing."""
         return self._verdict
 
-    def channel_binding(self, kind: str) -> bytes | None:
-        """The data of `tls-exporter` (RFC 9266) or `tls-server-end-point` (RFC 5929 4.1); None when there is none."""
-        if kind == "tls-exporter" and self.version == "TLSv1.3":
-            return self._session.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
-        if kind == "tls-server-end-point":
-            return _end_point(self._session.get_certificate(as_cryptography=True))
-        return None
-
-
-def _end_point(certificate: x509.Certificate | None) -> bytes | None:
-    if certificate is None:
-        return None
-    algorithm = certificate.signature_hash_algorithm
-    if algorithm is None:
-        return None  # Ed25519: RFC 5929 leaves it undefined
-    if isinstance(algorithm, hashes.MD5 | hashes.SHA1):
-        algorithm = hashes.SHA256()
-    return certificate.fingerprint(algorithm)
+    def _server_certificate(self) -> x509.Certificate | None:
+        return self._session.get_certificate(as_cryptography=True)

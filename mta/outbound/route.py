@@ -68,7 +68,7 @@ class Router:
         The hops raise NoRoute too, when none of the names that they come from has an address.
         """
         route = self._route(hmail)
-        return replace(route, hops=islice(route.hops, MAX_CANDIDATES))
+        return Route(route.site, islice(route.hops, MAX_CANDIDATES), route.chosen)
 
     def _route(self, hmail: HMail) -> Route:
         domain = hmail.todo.domain
@@ -78,11 +78,11 @@ class Router:
         if chosen is None:
             chosen = self.smarthosts
         if chosen:
-            resolved = (self.tls.for_chosen(hmail, hop) for hop in self._resolved(chosen))
-            return Route(site_of_hops(chosen), resolved, chosen=True)
+            hops = (self.tls.for_chosen(hmail, hop) for hop in self._resolved(chosen))
+            return Route(site_of_hops(chosen), hops, chosen=True)
         hosts = mail_hosts(domain, self._resolver)
-        hops = candidates(domain, hosts, self._resolver, self.settings)
-        return Route(site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, hops))
+        found = candidates(domain, hosts, self._resolver, self.settings)
+        return Route(site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, found))
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:

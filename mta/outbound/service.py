@@ -41,7 +41,8 @@ class Outbound:
     """One spool with everything that empties it.
 
     spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now. limits, suspensions:
-    those of outbound_limits.ini and of the operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
+    those of outbound_limits.ini and of the operators; none unless given.
+    tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
     Raises SmarthostError when [smarthost] can not be used.
     """
 

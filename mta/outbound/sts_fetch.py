@@ -50,16 +50,16 @@ class StsFetcher:
             raise StsFetchFailed(f"the policy of {host}: {error}", "sts-policy-invalid") from None
         except ssl.SSLError as error:
             raise StsFetchFailed(f"{host}: {_why(error)}", _kind_of(error)) from None
-        except (OSError, http.client.HTTPException, LookupFailed) as error:
+        except (OSError, ValueError, http.client.HTTPException, LookupFailed) as error:
             raise StsFetchFailed(f"{host}: {_why(error)}") from None
 
     def _get(self, host: str) -> tuple[Message, bytes]:
         """Header fields and body of a 200. The deadline is kept by closing the connection: a slow peer ends nowhere."""
-        connection = self._connect(host)
-        sock = connection.sock
+        connection, sock = self._connect(host)
         alarm = threading.Timer(self._seconds, _shut, (sock,))
         alarm.start()
         try:
+            sock.do_handshake()
             connection.request("GET", PATH, headers={"User-Agent": "haraka-mta", "Accept": "text/plain"})
             response = connection.getresponse()
             if response.status != 200:  # RFC 8461 3.3: redirects are not followed either
@@ -72,7 +72,7 @@ class StsFetcher:
             alarm.cancel()
             connection.close()
 
-    def _connect(self, host: str) -> http.client.HTTPSConnection:
+    def _connect(self, host: str) -> tuple[http.client.HTTPSConnection, ssl.SSLSocket]:
         context = self._trusting()
         failure: OSError = OSError("it has no address")
         for address in self._lookup_ip(host)[:_MAX_ADDRESSES]:
@@ -82,8 +82,8 @@ class StsFetcher:
                 failure = error
                 continue
             connection = http.client.HTTPSConnection(host, self._port, context=context)
-            connection.sock = _encrypted(plain, context, host)
-            return connection
+            connection.sock = sock = _encrypted(plain, context, host)
+            return connection, sock
         raise failure
 
     def _trusting(self) -> ssl.SSLContext:
@@ -96,15 +96,18 @@ class StsFetcher:
 def _encrypted(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     try:
         # Where nothing else tells the end of the policy, an end that was forged must not.
-        return context.wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
+        return context.wrap_socket(
+            plain, server_hostname=host, suppress_ragged_eofs=False, do_handshake_on_connect=False
+        )
     except BaseException:
         plain.close()
         raise
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut(sock: ssl.SSLSocket) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        # Below TLS: its own shutdown would take the session away from whoever reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
         pass
 

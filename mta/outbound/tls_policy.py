@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mta.config.schema import SecuritySettings, TlsSettings
+from mta.net.dane import DANE_TA
 from mta.net.dns import LookupFailed, Resolver
 from mta.net.ip import address_literal, is_ip, parse_ip, parse_network
 from mta.net.next_hop import NextHop
@@ -103,7 +104,7 @@ def decide(hop: NextHop, demands: Demands) -> NextHop:
         return replace(hop, tls="required", security=replace(security, proof=proof, by=by))
     if demands.avoided or hop.tls == "off":
         return replace(hop, tls="off", security=None)
-    if security.refused is not None and not security.watched:
+    if security.objection is not None and not security.watched:
         return replace(hop, tls="required", security=security)
     if demands.dane.status != "absent" or (demands.sts is not None and demands.sts.mode == "enforce"):
         return replace(hop, tls="required", security=security)
@@ -121,12 +122,12 @@ def _policy(hop: NextHop, demands: Demands) -> TlsSecurity:
         return TlsSecurity(facts=PolicyFacts(domain=demands.domain if demands.mx else ""))
     facts = PolicyFacts("sts", sts.lines(), demands.domain, sts.mx)
     testing = sts.mode == "testing"
-    refused = None
+    objection = None
     if not sts.allows(hop.name):
-        refused = TlsFault("validation-failure", "the MTA-STS policy of the domain does not list this host")
+        objection = TlsFault("validation-failure", "the MTA-STS policy of the domain does not list this host")
     return TlsSecurity(
         proof="none" if testing else "pkix",
-        refused=refused,
+        objection=objection,
         modern=True,
         watched=testing,
         by="sts",
@@ -138,18 +139,26 @@ def _by_dane(dane: DaneAnswer, sts: StsPolicy | None, domain: str) -> TlsSecurit
     facts = PolicyFacts("tlsa", tuple(map(str, dane.records)), dane.base)
     if dane.status == "bogus":
         fault = TlsFault("dnssec-invalid", f"its TLSA records cannot be had: {dane.reason}")
-        return TlsSecurity(refused=fault, by="dane", facts=facts)
+        return TlsSecurity(objection=fault, by="dane", facts=facts)
     if dane.status == "usable":
-        # RFC 7672 3.2.2: below a trust anchor the name of the domain will do as well.
-        return TlsSecurity("dane", (dane.base, domain), dane.tlsa, by="dane", facts=facts)
+        names: tuple[str, ...] = (dane.base,)
+        if any(record.usage == DANE_TA for record in dane.tlsa):
+            names += (domain,)  # RFC 7672 3.2.2: below a trust anchor the name of the domain will do as well
+        return TlsSecurity("dane", names, dane.tlsa, by="dane", facts=facts)
     enforced = sts is not None and sts.mode == "enforce"
-    return TlsSecurity("pkix" if enforced else "none", by="dane", facts=facts)
+    return TlsSecurity(
+        "pkix" if enforced else "none",
+        objection=TlsFault("tlsa-invalid", "SMTP can use none of the TLSA records"),
+        watched=True,
+        by="dane",
+        facts=facts,
+    )
 
 
 class TlsPolicies:
     """Puts the demands on next hops, and learns from what became of them. One for each engine.
 
-    sts: None without MTA-STS; on_result: told what came of TLS at each MX. Change `rules`, `security` and `client`
+    sts: None without MTA-STS; on_tls_result: told what came of TLS at each MX. Change `rules`, `security` and `client`
     at any time.
     """
 
@@ -162,7 +171,7 @@ class TlsPolicies:
         rules: TlsRules | None = None,
         security: SecuritySettings | None = None,
         client: TlsClient | None = None,
-        on_result: OnTlsResult | None = None,
+        on_tls_result: OnTlsResult | None = None,
     ) -> None:
         self._resolver = resolver
         self._sts = sts
@@ -170,7 +179,7 @@ class TlsPolicies:
         self.rules = rules or TlsRules()
         self.security = security or SecuritySettings()
         self.client = client
-        self.on_result = on_result
+        self.on_tls_result = on_tls_result
         self._chosen: dict[tuple[object, ...], NextHop] = {}
 
     @property
@@ -220,17 +229,18 @@ class TlsPolicies:
     def learn(self, hmail: HMail, hop: NextHop, came: SmtpClient | ClientError) -> None:
         """Take in what became of a connection to a hop: remember broken TLS, report on policies."""
         if isinstance(came, SmtpClient):
-            outcome = came.tls
+            outcome, failed = came.tls, False
             if came.reused or hop.tls == "off" or hop.path:
                 return
             if outcome.fault and not outcome.secured and outcome.fault.kind != NOT_OFFERED:
                 self.no_tls.add(hop.name)
         elif isinstance(came, TlsFailed):
-            outcome = TlsOutcome(fault=TlsFault(came.kind, str(came)))
+            outcome, failed = TlsOutcome(fault=TlsFault(came.kind, str(came))), True
         else:
             return
-        if self.on_result is not None and hop.security is not None and hop.security.facts.domain:
-            self.on_result(_result(hmail.todo.domain, hop, hop.security, outcome))
+        if self.on_tls_result is not None and hop.security is not None and hop.security.facts.domain:
+            fault = outcome.fault if failed else _what_to_tell(hop.security, outcome)
+            self.on_tls_result(_result(hmail.todo.domain, hop, hop.security.facts, fault))
 
     def _of_operator(self, hop: NextHop, hmail: HMail) -> Demands:
         return Demands(
@@ -253,9 +263,9 @@ class TlsPolicies:
         if self._sts is None or not self.security.mta_sts or address_literal(domain):
             return NOTHING
         answer = self._sts.policy_for(domain)
-        if answer.fault is not None and self.on_result is not None:
+        if answer.fault is not None and self.on_tls_result is not None:
             policy = answer.policy
-            self.on_result(
+            self.on_tls_result(
                 TlsResult(
                     domain=domain,
                     policy_type="sts",
@@ -289,13 +299,16 @@ def _is_vouched_for(hop: NextHop, demands: Demands) -> bool:
     return demands.mx_secure or (sts is not None and sts.mode != "none" and sts.allows(hop.name))
 
 
-def _result(domain: str, hop: NextHop, security: TlsSecurity, outcome: TlsOutcome) -> TlsResult:
-    fault = outcome.fault
+def _what_to_tell(security: TlsSecurity, outcome: TlsOutcome) -> TlsFault | None:
+    """What was wrong with a connection that was good enough for the mail."""
     if security.watched:
-        fault = security.refused or fault
-    elif outcome.secured:
-        fault = None  # whatever the certificate is like, it proved what was asked of it
-    facts = security.facts
+        return security.objection or outcome.fault
+    return (
+        None if outcome.secured else outcome.fault
+    )  # whatever its certificate is like, it proved what was asked
+
+
+def _result(domain: str, hop: NextHop, facts: PolicyFacts, fault: TlsFault | None) -> TlsResult:
     return TlsResult(
         domain=domain,
         policy_type=facts.policy_type,

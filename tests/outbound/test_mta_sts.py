@@ -215,6 +215,28 @@ def test_a_policy_host_that_never_ends_is_hung_up_on(world: World, delay: float,
     assert failure_of(slow, "a.test").kind == "sts-policy-fetch-error"
 
 
+def test_a_handshake_that_never_ends_is_hung_up_on() -> None:
+    """A byte now and then keeps every single wait short."""
+
+    def drip(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        with sock:
+            try:
+                for octet in b"\x16\x03\x03\x40\x00" + bytes(200):
+                    sock.sendall(bytes([octet]))
+                    time.sleep(0.05)
+            except OSError:
+                hung_up.set()
+
+    hung_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        port = server.getsockname()[1]
+        slow = StsFetcher(lambda host: ["127.0.0.1"], port=port, seconds=0.4)
+        assert failure_of(slow, "a.test").kind == "sts-policy-fetch-error"
+        assert hung_up.wait(20)
+
+
 @pytest.mark.parametrize(("cut", "reason"), [("torn", "unexpected eof"), ("closed", "in the middle")])
 def test_half_a_policy_is_none(world: World, cut: str, reason: str) -> None:
     world.host.cut = cut

@@ -33,7 +33,7 @@ REFUSED = ("refused",)
 def shown(hop: NextHop) -> tuple[str, ...]:
     if hop.security is None:
         return (hop.tls,)
-    if hop.security.refused is not None and not hop.security.watched:
+    if hop.security.objection is not None and not hop.security.watched:
         return REFUSED
     return hop.tls, hop.security.proof
 
@@ -107,9 +107,15 @@ def test_what_was_said_of_the_hop_before(
 def test_names_that_dane_goes_by() -> None:
     decided = decide(NextHop("127.0.0.1", from_dns="alias.b.test"), Demands("b.test", mx=True, dane=USABLE))
     assert decided.security is not None
-    assert decided.security.names == ("mx.b.test", "b.test")
+    assert decided.security.names == ("mx.b.test",)
     assert decided.security.tlsa == (EE,)
     assert decided.security.facts.strings == (str(OLD), str(EE))
+
+
+def test_below_a_trust_anchor_the_domain_may_be_named() -> None:
+    anchored = DaneAnswer("usable", "mx.b.test", (EE, Tlsa(2, 1, 1, b"x" * 32)))
+    decided = decide(NextHop("127.0.0.1", from_dns="mx.b.test"), Demands("b.test", mx=True, dane=anchored))
+    assert decided.security is not None and decided.security.names == ("mx.b.test", "b.test")
 
 
 @pytest.mark.parametrize(

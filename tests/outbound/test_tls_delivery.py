@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -38,6 +40,7 @@ from tests.support.outbound import hmail_for
 from tests.support.plugins import runner_of
 from tests.support.policy_host import PolicyHost
 from tests.support.signed_dns import SignedDns
+from tests.support.tls import Authority, Site
 from tests.support.tls_mx import TlsMx, server_context, write_ca
 
 CA, STRANGER = trustme.CA(), trustme.CA()
@@ -76,7 +79,7 @@ class Sender:
             rules=rules,
             security=SecuritySettings(),
             client=TlsClient(ca=ca),
-            on_result=self.results.append,
+            on_tls_result=self.results.append,
         )
         runner, _ = runner_of()
         self.router = Router(resolver, runner, self.logger, SETTINGS, (), self.policies)
@@ -202,7 +205,7 @@ def dane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dane]:
         ("ee-elsewhere", "expired", None, "validation-failure", "tlsa"),
         ("ta", "chain", "dane-ta", None, "tlsa"),
         ("ta-name", "othername", None, "certificate-host-mismatch", "tlsa"),
-        ("pkix-usage", "stranger", "none", None, "tlsa"),  # encrypted, proved by nothing
+        ("pkix-usage", "stranger", "none", "tlsa-invalid", "tlsa"),  # encrypted, proved by nothing
         ("clear", "clear", None, "starttls-not-supported", "tlsa"),
         ("clear-unusable", "clear", None, "starttls-not-supported", "tlsa"),
         ("none", "clear", "", "starttls-not-supported", "no-policy-found"),
@@ -253,6 +256,7 @@ def test_dane_that_is_off_or_not_to_be_believed(dane: Dane) -> None:
     for servers, trusted, heeded in (
         (["127.0.0.1", "::1"], False, True),
         (["127.0.0.1", "192.0.2.1"], False, False),
+        (["fe80::1"], False, False),  # the router next door
         (["192.0.2.1"], True, True),
     ):
         security = SecuritySettings(dns_trusted=trusted)
@@ -366,6 +370,26 @@ def test_mta_sts(
     if not delivered:
         assert outcome.reply.enhanced == "4.7.5"
         assert "no_tls_hosts" in sender.log("the mail waits")
+
+
+def test_mta_sts_wants_tls_1_2(plain: Plain) -> None:
+    """RFC 8461 4.2, even where the operator does not."""
+    mx = plain.mx("mx.d.test")
+    assert mx.context is not None
+    mx.context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):
+        mx.context.minimum_version = mx.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    for mode, code in (("testing", 250), ("enforce", 451)):
+        plain.publish(mode)
+        shutil.rmtree(plain.folder / "sts", ignore_errors=True)
+        sender = plain.sender(mx)
+        sender.policies.client = TlsClient(ca=plain.ca, min_version="TLSv1.1")
+        reply = sender.to_mx("d.test").reply
+        assert reply.code == code
+        (result,) = sender.results
+        assert result.failure_reason.endswith("TLSv1.1 is too old")
+    assert "TLSv1.1 is too old" in str(reply)
+    assert len(mx.messages) == 1
 
 
 def test_an_https_failure_is_as_no_policy(plain: Plain) -> None:
@@ -543,3 +567,19 @@ def test_a_route_that_nobody_vouches_for(plain: Plain) -> None:
     sender = plain.sender(plain.mx())
     with pytest.raises(NoRoute, match="REQUIRETLS needs MX hosts"):
         list(sender.router.route(sender.mail("d.test", **REQUIRETLS)).hops)
+
+
+@pytest.mark.parametrize("kind", ["tls-exporter", "tls-server-end-point", "tls-unique"])
+def test_both_ends_agree_on_what_binds_a_login_to_the_session(kind: str, tmp_path: Path) -> None:
+    """RFC 9266, RFC 5929."""
+    site = Site(tmp_path)
+    site.main(Authority().pair("mx.test"))
+    server, client = site.server().layer(25), TlsClient().layer("mx.test")
+    done = False
+    while not done:
+        done = client.handshake()
+        server.feed(client.outgoing())
+        server.handshake()
+        client.feed(server.outgoing())
+    assert client.channel_binding(kind) == server.channel_binding(kind)
+    assert (client.channel_binding(kind) is None) is (kind == "tls-unique")

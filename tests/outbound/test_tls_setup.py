@@ -105,7 +105,7 @@ def test_what_can_not_be_used_is_said_and_costs_no_mail(house: House, ini: str, 
     house.install.write("tls.ini", f"[outbound]\n{ini}\n")
     policies = house.open()
     (line,) = house.lines
-    assert line.startswith("[ERROR]") and "tls.ini [outbound]" in line and complaint in line
+    assert line.startswith("[ERROR]") and "tls.ini:" in line and "[outbound] " in line and complaint in line
     with TlsMx(server_context(CA.issue_cert("mx.test"))) as mx:
         assert connect(policies, mx).secured
 
