@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
 
 ORIGIN = "server"
+BOUNCE_RULES = "outbound.bounce_rules"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
 
@@ -107,6 +108,7 @@ class Worker:
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
+        self._bounce_rules = self.config.get(BOUNCE_RULES, "list", on_change=self._on_bounce_rules)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
@@ -192,7 +194,8 @@ class Worker:
             logger=self.logger,
             settings=self._outbound_settings,
             me=self.me,
-            bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+            read_template=lambda name: self.config.get(name, "data"),
+            bounce_rules=self._bounce_rules,
         )
 
     def _make_service(self) -> Service:
@@ -246,6 +249,11 @@ class Worker:
         self._outbound_settings = settings
         if self._started:
             self.outbound.configure(settings)
+
+    def _on_bounce_rules(self, lines: list[str]) -> None:
+        self._bounce_rules = lines
+        if self._started:
+            self.outbound.set_bounce_rules(lines)
 
     # -- running ------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ from mta.outbound.spool_directory import doubts, faults
 CORE = (SmtpSettings, ConnectionSettings, TlsSettings, OutboundSettings, LogSettings)
 """The files that the server itself reads; those of plugins are read when a plugin asks for them."""
 
+CORE_LISTS = ("plugins", "outbound.bounce_rules")
+
 
 def preflight(config: Config, installation: Path, notice: Notice) -> None:
     """Tell `notice` what is wrong with the core's files and with what they name; a fatal problem shall stop the start.
@@ -37,7 +39,8 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
         config.settings(cls)
     for file in VALUES:
         config.value(file)
-    config.get("plugins", "list")
+    for name in CORE_LISTS:
+        config.get(name, "list")
     config.survey()
     for check in (bad_name, bad_listen, unused_tls_port, bad_spool_dir, bad_smarthost, exposed_secrets):
         for problem in check(config):

@@ -40,7 +40,6 @@ ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
 _FILES = ("http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
-_TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 _IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
 
 # Files of Haraka before 3.1, and where in connection.ini their setting is now.
@@ -58,7 +57,7 @@ _MOVED_FILES = {
 }
 
 FILES_NOT_YET: dict[str, str] = {
-    **dict.fromkeys(_FILES + _TEMPLATES, "a Haraka file that this release does not read yet"),
+    **dict.fromkeys(_FILES, "a Haraka file that this release does not read yet"),
     **{f"outbound.{key}": f"not read; write {key} in outbound.ini" for key in _IN_OUTBOUND_INI},
     "outbound.received_header": "not read; write received_header in outbound.ini",
     **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},

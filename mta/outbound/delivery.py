@@ -131,8 +131,9 @@ class _Attempt:
 
     def broke_off(self, broken: BrokenConversation, client: SmtpClient) -> bool:
         self.note(broken.replies, client)
-        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client))
-        if broken.phase == "dot":
+        uncertain = broken.phase == "dot"
+        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client), uncertain=uncertain)
+        if uncertain:
             # It may have been taken. Asking another host now would make a second copy more likely than waiting.
             self.end(lost)
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mta.config.bounce_rules import parse_rules
 from mta.net.client_pool import ClientPool
 from mta.outbound.backoff import schedule
 from mta.outbound.bouncer import Bouncer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mta.config.schema import OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
+    from mta.outbound.counters import Counters
     from mta.outbound.spool import Spool
     from mta.plugin.runner import HookRunner
     from mta.smtp.address import Address
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 class Outbound:
     """One spool with everything that empties it.
 
-    spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now.
+    spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
+    bounce_rules: the lines of that file; others may come later.
     Raises SmarthostError when [smarthost] can not be used.
     """
 
@@ -42,14 +45,25 @@ class Outbound:
         logger: Logger,
         settings: OutboundSettings,
         me: str,
-        bounce_template: Callable[[], Sequence[str]],
+        read_template: Callable[[str], Sequence[str]],
+        bounce_rules: Sequence[str] = (),
     ) -> None:
         self._logger = logger
         self.pool = ClientPool()
         self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
-        bouncer = Bouncer(me, bounce_template, self.send)
-        self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
+        self._waits = schedule(settings)
+        self._bouncer = Bouncer(me, read_template, self.send, settings)
+        self._settler = Settler(
+            spool,
+            runner,
+            logger,
+            self._bouncer.send_report,
+            lambda domain: self._waits,
+            me=me,
+            settings=settings,
+            rules=parse_rules(bounce_rules),
+        )
         self.engine = Engine(spool, self._deliverer, self._settler, runner, logger, settings)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
 
@@ -74,6 +88,18 @@ class Outbound:
         """Try everything in the queue now."""
         self.engine.flush()
 
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
+        return self._settler.counters
+
+    def set_bounce_rules(self, lines: Sequence[str]) -> None:
+        """Take over changed rules; when one of them is none, those before stay in force."""
+        try:
+            self._settler.rules = parse_rules(lines)
+        except ValueError as error:
+            self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
+
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
         try:
@@ -83,5 +109,7 @@ class Outbound:
         self._router.settings = settings
         self._deliverer.settings = settings
         self._submitter.settings = settings
-        self._settler.waits = schedule(settings)
+        self._waits = schedule(settings)
+        self._bouncer.settings = settings
+        self._settler.configure(settings)
         self.engine.configure(settings)

@@ -11,21 +11,29 @@ from mta.smtp.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """These recipients are tried again in `delay` seconds; `hop` is None when no next hop was reached."""
+    """These recipients are tried again in `delay` seconds; `hop` is None when no next hop was reached.
+
+    category: of the reply by outbound.bounce_rules, such as `greylist`.
+    """
 
     delay: float
     reason: str
     recipients: Sequence[Address]
     hop: NextHop | None = None
+    category: str = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """These recipients will never be delivered; their sender is about to be told `reason`."""
+    """These recipients will never be delivered; their sender is about to be told `reason`.
+
+    category: of the reply by outbound.bounce_rules, such as `no-such-user`.
+    """
 
     reason: str
     recipients: Sequence[Address]
     hop: NextHop | None = None
+    category: str = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from mta.plugin.verdict import DELAY, DENYSOFT
 from mta.smtp.address import NULL, Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import opened, queue_files, todo_for
+from tests.support.outbound import opened, queue_files, todo_for, words
 from tests.support.plugins import runner_of
 from tests.support.server import eventually, free_port
 
@@ -51,7 +51,7 @@ class Site:
             logger=runner._logger,
             settings=self.settings,
             me="relay.test",
-            bounce_template=lambda: ["", "{reason}"],
+            read_template=words("", "{reason}"),
         )
         return self
 
@@ -176,7 +176,7 @@ class Soon(Plugin):
 
 def test_deferred_entry_keeps_its_place_on_disk(site, mx) -> None:
     mx.reply("mail", "450 busy")
-    relay = site(mx, temp_fail_intervals=(3600,)).start()
+    relay = site(mx, temp_fail_intervals=(3600,), retry_jitter=0).start()
     relay.submit()
     assert eventually(lambda: [name.attempts for name in relay.entries()] == [1])
     (name,) = relay.entries()

@@ -20,7 +20,7 @@ from mta.outbound.todo import Todo
 from mta.smtp.address import Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import hmail_for, opened, queue_files
+from tests.support.outbound import hmail_for, opened, queue_files, words
 from tests.support.plugins import runner_of
 from tests.support.server import eventually
 
@@ -115,7 +115,7 @@ class Site:
             logger=runner._logger,
             settings=self.settings,
             me="relay.test",
-            bounce_template=lambda: ["", "{reason}"],
+            read_template=words("", "{reason}"),
         )
         self.outbound.start()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mta.config.schema import OutboundSettings
 from mta.net.next_hop import NextHop
 from mta.outbound.bouncer import Bouncer
 from mta.outbound.hmail import HMail
@@ -22,7 +23,7 @@ from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import DENYSOFT, OK
 from mta.smtp.address import NULL, Address
 from mta.smtp.reply import Reply
-from tests.support.outbound import opened, queue_files, todo_for
+from tests.support.outbound import opened, queue_files, todo_for, words
 from tests.support.plugins import runner_of
 
 PEER = Peer("mx.b.test", "203.0.113.9", 25, "SMTP", True, False, NextHop("203.0.113.9", from_dns="mx.b.test"))
@@ -30,6 +31,7 @@ TAKEN = Outcome(DELIVERED, Reply(250, "taken", "2.0.0"), PEER)
 LATER = Outcome(DEFERRED, Reply(450, "greylisted", "4.2.0"), PEER)
 NEVER = Outcome(FAILED, Reply(550, "no such user", "5.1.1"), PEER)
 MESSAGE = b"Subject: hello\r\nMessage-Id: <1@a.test>\r\n\r\nbody\r\n"
+SETTINGS = OutboundSettings(retry_jitter=0)
 TEMPLATE = ["Subject: failure notice", "", "{recipients}: {reason}"]
 
 
@@ -67,8 +69,17 @@ class Desk:
         self.bounces: list[tuple[Address, list[Address], bytes]] = []
         self.refuse = False
         self.explode = False
-        bouncer = Bouncer("relay.test", lambda: TEMPLATE, self.send)
-        self.settler = Settler(self.spool, runner, self.logger, bouncer.send_bounce, waits)
+        bouncer = Bouncer("relay.test", words(*TEMPLATE), self.send)
+        self.waits = waits
+        self.settler = Settler(
+            self.spool,
+            runner,
+            self.logger,
+            bouncer.send_report,
+            lambda domain: self.waits,
+            me="relay.test",
+            settings=SETTINGS,
+        )
 
     def send(self, mail_from, rcpts, contents):
         if self.explode:
@@ -306,7 +317,7 @@ def test_disk_full_at_rewrite_is_remembered(desk: Desk) -> None:
     assert [rcpt.address for rcpt in again.unsaved.rcpt_to] == ["b@b.test"]
     desk.disk.failing = set()
     _, message = desk.spool.load(again.name)
-    desk.settler.waits = (60,) * 5
+    desk.waits = (60,) * 5
     last = desk.settle(
         HMail(again.name, again.unsaved, message, desk.logger, stale=True), {"b@b.test": LATER}
     )
