@@ -50,7 +50,15 @@ setup(
     extras_require={
         "passwords": PASSWORDS,
         "sasl": SASL,
-        "test": ["pytest>=8", "pytest-timeout", "hypothesis", "trustme", "flufl.bounce>=4", *PASSWORDS, *SASL],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout",
+            "hypothesis",
+            "trustme",
+            "flufl.bounce>=4",
+            *PASSWORDS,
+            *SASL,
+        ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },

@@ -41,6 +41,8 @@ def build(templates: Templates, report: Report) -> bytes:
         report_type="delivery-status",
     )
     _set_header(message, header_fields(header_lines, values), report, original)
+    if any(part["Content-Transfer-Encoding"] == "8bit" for part in message.walk()):
+        message["Content-Transfer-Encoding"] = "8bit"  # RFC 2045 6.4: what is around such a part is so too
     message.preamble = "This is a MIME-encapsulated message."
     return message.as_bytes()
 

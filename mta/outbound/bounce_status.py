@@ -17,16 +17,16 @@ from mta.smtp.parameters import decode_xtext
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)  # RFC 3463 2
 
 
+# Fields are not folded as long as they need not be: simple readers go by lines.
+_POLICY = POLICY.clone(max_line_length=998)
+
+
 def status_part(report: Report) -> Message:
     """One block about the message, then one for each recipient (RFC 3464 2.1)."""
     blocks = [_about(report), *(_block(rcpt, report) for rcpt in report.outcomes)]
-    if report.utf8:
-        text = b"".join(map(bytes, blocks))
-        return verbatim_part("message/global-delivery-status", text.removesuffix(b"\r\n"))
-    part = Message(policy=POLICY)
-    part["Content-Type"] = "message/delivery-status"
-    part.set_payload([*blocks])
-    return part
+    text = b"".join(map(bytes, blocks)).removesuffix(b"\r\n")
+    kind = "message/global-delivery-status" if report.utf8 else "message/delivery-status"
+    return verbatim_part(kind, text)
 
 
 def status_of(outcome: Outcome) -> str:
@@ -76,7 +76,7 @@ def original_recipient(orcpt: str, utf8: bool = False) -> str:
 
 
 def _about(report: Report) -> Message:
-    about = Message(policy=POLICY)
+    about = Message(policy=_POLICY)
     envelope_id = one_line(_plain(report.envelope_id))
     if envelope_id:
         about["Original-Envelope-Id"] = field_value(envelope_id, report.utf8)
@@ -87,7 +87,7 @@ def _about(report: Report) -> Message:
 
 def _block(rcpt: Address, report: Report) -> Message:
     outcome, utf8 = report.outcomes[rcpt], report.utf8
-    block = Message(policy=POLICY)
+    block = Message(policy=_POLICY)
     if orcpt := report.named.get(rcpt):
         block["Original-Recipient"] = field_value(original_recipient(orcpt, utf8), utf8)
     block["Final-Recipient"] = field_value(final_recipient(rcpt, utf8), utf8)

@@ -93,6 +93,25 @@ def test_a_strange_queue_file_does_no_harm(value: object) -> None:
     assert not todo.require_tls
     assert set(todo.mail_params.values()) <= {None}
     assert todo.hold_until == (5 if value == 5 else 0)
+    todo.extra["told"] = value
+    assert todo.told == frozenset()
+    assert todo.deliver_by is None
+    assert (todo.wants("FAILURE", JOE), todo.wants("SUCCESS", JOE), todo.wants_nothing(JOE)) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_what_the_sender_was_told_is_kept() -> None:
+    mail = transaction(JOE, BY="60;NT")
+    (todo,) = split(mail, False)
+    again = Todo.decode(todo.with_told(frozenset({"late"})).with_told(frozenset({"delay"})).encode())
+    assert again.told == {"delay", "late"}
+    assert again.extra["told"] == ["delay", "late"]
+    assert again.deliver_by is not None
+    assert again.deliver_by.moment == todo.queue_time / 1000 + 60
+    assert (again.deliver_by.returns, again.deliver_by.trace) == (False, True)
 
 
 # -- held mail
