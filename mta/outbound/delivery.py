@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from mta.config.schema import OutboundSettings
@@ -42,7 +43,10 @@ class Deliverer:
         self.settings = settings
 
     def route(self, hmail: HMail) -> Route:
-        """Where the mail may go. Raises NoRoute."""
+        """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
+        by = hmail.todo.deliver_by
+        if by is not None and by.returns and by.moment <= time.time():
+            raise NoRoute(Reply(550, "Delivery time expired, as its sender asked", "5.4.7"))
         return self._router.route(hmail)
 
     def deliver(self, hmail: HMail, route: Route) -> dict[Address, Outcome]:

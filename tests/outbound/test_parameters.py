@@ -193,6 +193,18 @@ def test_a_time_that_has_passed_holds_nothing(site: Site, mx: FakeMx) -> None:
     assert eventually(lambda: len(mx.messages) == 1)
 
 
+# -- DELIVERBY
+
+
+def test_what_is_late_comes_back_and_is_tried_no_more(site: Site, mx: FakeMx) -> None:
+    mx.reply("rcpt", "450 4.2.0 later", rcpt="joe@b.test")
+    assert site.outbound.submit(transaction(JOE, BY="1;R")).code == 250
+    assert eventually(lambda: "sender@a.test" in mx.rcpts())
+    assert b"Status: 5.4.7" in mx.messages[0].data
+    assert mx.count("RCPT TO:<joe@b.test>") == 1
+    assert eventually(lambda: not queue_files(site.directory))
+
+
 # -- REQUIRETLS
 
 
