@@ -19,6 +19,7 @@ from mta.outbound.outcome import (
     FAILED,
     NO_RETRIES,
     NO_TIME,
+    Fate,
     Outcome,
     Outcomes,
     Peer,
@@ -106,17 +107,13 @@ class Settler:
         """
         outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in hmail.todo.rcpt_to}
         self._tell_delivered(hmail, outcomes)
-        successes = {rcpt: why for rcpt, why in outcomes.items() if why.fate is DELIVERED}
-        failures = {rcpt: why for rcpt, why in outcomes.items() if why.fate is FAILED}
-        deferrals = {rcpt: why for rcpt, why in outcomes.items() if why.fate is DEFERRED}
+        successes, failures, deferrals = (_of(fate, outcomes) for fate in (DELIVERED, FAILED, DEFERRED))
         self._notifier.delivered(hmail, successes)
-        wait: float | None = None
-        if deferrals:
-            wait, why_not = self._next_wait(hmail)
-            if wait is None:
-                failures.update((rcpt, why.give_up(why_not)) for rcpt, why in deferrals.items())
-                self.counters.expired += len(deferrals)
-                deferrals = {}
+        wait = self._next_wait(hmail) if deferrals else None
+        if isinstance(wait, str):
+            failures.update((rcpt, why.give_up(wait)) for rcpt, why in deferrals.items())
+            self.counters.expired += len(deferrals)
+            wait, deferrals = None, {}
         self._count(successes, failures, deferrals)
         if failures and self._bounced(hmail, failures):
             failures = {}
@@ -189,16 +186,23 @@ class Settler:
 
     def _bounced(self, hmail: HMail, failures: dict[Address, Outcome]) -> bool:
         """True when the failed recipients may be forgotten: their sender will know, or nobody wants him to."""
-        for rcpt, why in failures.items():
-            hmail.lognotice(f"recipient {rcpt} rejected: {why.reason}", {"category": self._category(why)})
+        category = self._tell_reasons(hmail, "rejected", failures)
         first = next(iter(failures.values()))
-        hop = first.peer.hop if first.peer else None
-        failure = Failure(first.reason, list(failures), hop, self._category(first))
+        failure = Failure(first.reason, list(failures), first.peer.hop if first.peer else None, category)
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")
             return True
         return self._notifier.failed(hmail, failures)
+
+    def _tell_reasons(self, hmail: HMail, what: str, outcomes: Outcomes) -> str:
+        """Write a line for each recipient; returns the category of the first."""
+        known: dict[Outcome, str] = {}  # many recipients share one answer
+        for rcpt, why in outcomes.items():
+            if why not in known:
+                known[why] = self._category(why)
+            hmail.lognotice(f"recipient {rcpt} {what}: {why.reason}", {"category": known[why]})
+        return next(iter(known.values()))
 
     def _category(self, why: Outcome) -> str:
         if why.expired == NO_TIME:
@@ -207,21 +211,18 @@ class Settler:
 
     # -- deferred
 
-    def _next_wait(self, hmail: HMail) -> tuple[float | None, str]:
-        """Seconds until the next attempt by the schedule, or None with why there is none."""
+    def _next_wait(self, hmail: HMail) -> float | str:
+        """Seconds until the next attempt by the schedule, or why there is none: NO_TIME, NO_RETRIES."""
         end = gives_up_at(hmail.todo, self._settings.maximum_age)
         if end is not None and time.time() > end - AT_ONCE:
-            return None, NO_TIME
+            return NO_TIME
         wait = delay(hmail.num_failures + 1, self.waits_for(hmail.todo.domain))
-        return (None, NO_RETRIES) if wait is None else (jittered(wait, self._settings.retry_jitter), "")
+        return NO_RETRIES if wait is None else jittered(wait, self._settings.retry_jitter)
 
     def _wait_for(self, hmail: HMail, deferrals: dict[Address, Outcome], wait: float) -> float | None:
         """Seconds until the deferred recipients are tried again; None when a plugin drops them."""
+        category = self._tell_reasons(hmail, "deferred", deferrals)
         first = next(iter(deferrals.values()))
-        category = self._category(first)
-        for rcpt, why in deferrals.items():
-            fields = {"category": category if why is first else self._category(why)}
-            hmail.lognotice(f"recipient {rcpt} deferred: {why.reason}", fields)
         if self._runner.has("deferred"):
             hop = first.peer.hop if first.peer else None
             deferral = Deferral(wait, first.reason, list(deferrals), hop, category)
@@ -232,7 +233,7 @@ class Settler:
                 hmail.lognotice(f"plugin responded with: {verdict.code.name}. Not deferring. Deleting mail.")
                 return None
         wait = self._in_time(hmail, wait)
-        hmail.lognotice(f"Temp failing {hmail.filename} for {wait:.10g} seconds: {first.reason}")
+        hmail.lognotice(f"Temp failing {hmail.filename} for {round(wait, 3):.10g} seconds: {first.reason}")
         return wait
 
     def _in_time(self, hmail: HMail, wait: float) -> float:
@@ -296,6 +297,10 @@ class Settler:
             hmail.logerror(f"cannot rewrite {hmail.filename}, will remember who is done: {error}")
             return False
         return True
+
+
+def _of(fate: Fate, outcomes: Outcomes) -> dict[Address, Outcome]:
+    return {rcpt: why for rcpt, why in outcomes.items() if why.fate is fate}
 
 
 def seconds(answer: object, default: float) -> float:

@@ -564,3 +564,42 @@ def test_no_mail_and_no_reply_makes_a_broken_report(
     assert list(about.keys()) == ["Reporting-MTA", "Arrival-Date"]
     assert len(blocks) == 1
     assert max(map(len, made.split(b"\r\n"))) <= 998
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(list(Kind)),
+    junk=st.binary(max_size=200),
+    said=st.text(max_size=60),
+    sender=st.sampled_from(["sender@example.com", "é@example.com"]),
+    user=st.sampled_from(["joe", "jürgen"]),
+)
+def test_nothing_that_a_sender_says_breaks_a_report(
+    kind: Kind, junk: bytes, said: str, sender: str, user: str
+) -> None:
+    said = said.encode(errors="replace").decode()
+    fate = {Kind.FAILED: FAILED, Kind.DELAYED: DEFERRED, Kind.DELIVERED: DELIVERED}[kind]
+    to = rcpt(f"{user}@example.net")
+    header = b"Subject: " + junk.translate(None, b"\r\n-") + b"\r\n"
+    case = report(
+        {to: Outcome(fate, Reply(250, said, "2.0.0"), PEER)},
+        header,
+        sender,
+        kind,
+        header + b"\r\n" + junk.replace(b"--", b""),
+        envelope_id=said,
+        named={to: f"{said};{said}"},
+        retry_until=1795652499.0,
+    )
+    made = build(TEMPLATES["html_with_image"], case)
+    whole, related, about, blocks, _ = parts(made)
+    both, picture = related.get_payload()
+    assert [part.get_content_type() for part in both.get_payload()] == ["text/plain", "text/html"]
+    assert picture.get_payload(decode=True) == b"GIF89a"
+    html = both.get_payload(1).get_payload(decode=True).decode()
+    assert html.count("<") == 5  # the template's own: nothing else is markup
+    assert set(about.keys()) <= {"Original-Envelope-Id", "Reporting-MTA", "Arrival-Date"}
+    assert len(blocks) == 1 and len(blocks[0].keys()) in (7, 8)
+    assert len(whole.get_payload()) == 3
+    assert b"\n" not in made.replace(b"\r\n", b"") and b"\r" not in made.replace(b"\r\n", b"")
+    assert max(map(len, made.split(b"\r\n"))) <= 998
