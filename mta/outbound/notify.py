@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from mta.config.schema import OutboundSettings
 from mta.outbound.bounce_report import Kind
@@ -17,6 +18,7 @@ from mta.smtp.reply import Reply
 SendReport = Callable[[Kind, HMail, Mapping[Address, Outcome], Address, float | None], Reply]
 
 DELAY, LATE = "delay", "late"
+MAX_RECIPIENTS = 1000  # in one report: it takes 40 ms to make, and everybody waits for it
 
 
 class Notifier:
@@ -143,8 +145,23 @@ class Notifier:
         to: Address,
         retry_until: float | None = None,
     ) -> bool:
+        """True when all of it is in the queue, in as many reports as it takes."""
         what = "bouncing mail" if kind is Kind.FAILED else f"sending {kind.value}"
         hmail.lognotice(what, {"to": to.address, "rcpts": _names(outcomes)})
+        for rcpts in _batched(outcomes, MAX_RECIPIENTS):
+            part = {rcpt: outcomes[rcpt] for rcpt in rcpts}
+            if not self._sent_one(kind, hmail, part, to, retry_until):
+                return False
+        return True
+
+    def _sent_one(
+        self,
+        kind: Kind,
+        hmail: HMail,
+        outcomes: Mapping[Address, Outcome],
+        to: Address,
+        retry_until: float | None,
+    ) -> bool:
         try:
             reply = self._send_report(kind, hmail, outcomes, to, retry_until)
         except Exception as error:
@@ -162,6 +179,13 @@ class Notifier:
         lost = ", it is lost" if kind is Kind.DELIVERED else ", will try again"
         hmail.logerror(f"cannot queue a {kind.value}{lost}: {reply}")
         return False
+
+
+def _batched(rcpts: Iterable[Address], size: int) -> Iterator[list[Address]]:
+    """The recipients in lists of at most so many."""
+    rest = iter(rcpts)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def _names(rcpts: Mapping[Address, Outcome] | list[Address]) -> str:

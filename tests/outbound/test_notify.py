@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mta.config.schema import ReportSettings
+from mta.outbound import notify
 from mta.outbound.outcome import DEFERRED, Outcome
 from mta.smtp.address import NULL, Address
 from mta.smtp.reply import Reply
@@ -93,6 +94,16 @@ def test_a_server_that_sends_no_bounces(make) -> None:
     assert desk.settle(desk.mail("joe@b.test"), {"joe@b.test": NEVER}) is None
     assert desk.bounces == []
     assert desk.logged("[reports] failures is false")
+
+
+def test_many_recipients_are_told_of_in_several_reports(make, monkeypatch) -> None:
+    monkeypatch.setattr(notify, "MAX_RECIPIENTS", 2)
+    desk = make()
+    rcpts = [f"{n}@b.test" for n in range(5)]
+    assert desk.settle(desk.mail(*rcpts), dict.fromkeys(rcpts, NEVER)) is None
+    told = [[rcpt for rcpt, *_ in blocks] for _, blocks in desk.reports()]
+    assert told == [rcpts[:2], rcpts[2:4], rcpts[4:]]
+    assert desk.settler.counters.reports_sent == 3
 
 
 # -- success
