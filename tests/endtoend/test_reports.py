@@ -66,6 +66,31 @@ def test_each_recipient_is_reported_as_the_sender_wished(relay_to: RelayTo) -> N
         assert len(sink.messages) == 3
 
 
+def test_a_sender_outside_ascii_gets_an_internationalised_report(relay_to: RelayTo) -> None:
+    sender, rcpt = "jürgen@example.test", "δοκιμή@example.com"
+    with RecordingSink(lambda stage, address, _: "550 5.1.1 άγνωστος" if address == rcpt else None) as sink:
+        relay = relay_to(sink.port)
+        with RawClient(relay.port) as client:
+            assert client.command(f"MAIL FROM:<{sender}> SMTPUTF8 RET=HDRS").startswith("250 ")
+            assert client.command(f"RCPT TO:<{rcpt}> ORCPT=utf-8;παλιά@old.test").startswith("250 ")
+            assert client.command("DATA").startswith("354")
+            client.write("Subject: Grüße\r\n\r\nbody\r\n.\r\n".encode())
+            assert client.read().startswith("250")
+        got = sink.wait_for_rcpt(sender)
+        assert "SMTPUTF8" in got.mail_params
+        for line in (
+            "To: jürgen@example.test",
+            "Content-Type: message/global-delivery-status",
+            "Original-Recipient: utf-8; παλιά@old.test",
+            f"Final-Recipient: utf-8; {rcpt}",
+            "Diagnostic-Code: smtp; 550 5.1.1 άγνωστος",
+            "Content-Type: message/global-headers",
+            "Subject: Grüße",
+        ):
+            assert f"\r\n{line}\r\n".encode() in got.data, line
+        assert relay.wait_until_idle()
+
+
 def test_html_and_picture_from_the_operator_s_files(relay_to: RelayTo) -> None:
     config = {
         "outbound.bounce_message_html": "<p>{subject}: {recipients}</p>\n",
