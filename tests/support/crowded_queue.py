@@ -19,7 +19,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from mta.config.schema import OutboundSettings, SmarthostSettings  # noqa: E402
-from tests.outbound.test_engine import Relay  # noqa: E402
+from tests.support.relay import Relay  # noqa: E402
 from tests.support.outbound import todo_for  # noqa: E402
 from tests.support.proc import rss_kib  # noqa: E402
 
