@@ -16,7 +16,15 @@ from gevent.event import Event
 from mta import memory, paths
 from mta.check import preflight
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, OutboundSettings, SmtpSettings
+from mta.config.schema import (
+    ME,
+    QUEUE_DIR,
+    ConnectionSettings,
+    OutboundPoolSettings,
+    OutboundRouteSettings,
+    OutboundSettings,
+    SmtpSettings,
+)
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -193,6 +201,10 @@ class Worker:
             settings=self._outbound_settings,
             me=self.me,
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+            routes=self.config.sections(
+                OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
+            ),
+            pools=self.config.sections(OutboundPoolSettings, lambda pools: self.outbound.change_pools(pools)),
         )
 
     def _make_service(self) -> Service:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from mta.config.kinds import (
+    ADDRESS,
+    DOMAINS,
     FLAG,
     HOSTS,
     INTERVALS,
@@ -23,6 +25,8 @@ from mta.config.kinds import (
     PORTS,
     SECONDS,
     SECRET,
+    SENDERS,
+    SOURCES,
     TEXT,
     TLS_VERSION,
     choice,
@@ -30,6 +34,7 @@ from mta.config.kinds import (
 )
 from mta.config.passwords import PASSWORD, StoredPassword
 from mta.config.routes import ROUTE, Route
+from mta.config.sources import Source
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
 
 # A field is one line of a file and is read best as one line here.
@@ -146,11 +151,13 @@ class SmarthostSettings(Settings):
 
     FILE: ClassVar[str] = "outbound.ini"
 
-    host: tuple[str, ...] = setting("smarthost", "host", HOSTS, (), "Next hops, tried in this order; port 25 unless given. Empty: mail goes to the MX of each domain.")
+    host: tuple[str, ...] = setting("smarthost", "host", HOSTS, (), "Next hops, tried in this order; port 25 unless given. A number behind a host is its priority: lower ones first, equal ones share the mail. Empty: mail goes to the MX of each domain.")
     tls: str = setting("smarthost", "tls", choice("opportunistic", "required", "off"), "opportunistic", "STARTTLS when offered, always (or the mail waits), or never.")
     auth_user: str = setting("smarthost", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("smarthost", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_pass_env: str = setting("smarthost", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
+    failover_on: str = setting("smarthost", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,42 @@ class OutboundSettings(Settings):
     received_header: str = setting("main", "received_header", TEXT, "Haraka outbound", "Name in the Received field added on the way out; `disabled` adds none.")
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
+    pool: str = setting("main", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: the system chooses.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRouteSettings(Settings):
+    """outbound_routes.ini: mail that goes another way than the rest."""
+
+    FILE: ClassVar[str] = "outbound_routes.ini"
+    REPEATED: ClassVar[str] = "route"
+    SECTIONED: ClassVar[bool] = True
+
+    recipients: tuple[str, ...] = setting("route", "recipients", DOMAINS, (), "Domains of recipients that the route is for.")
+    senders: tuple[str, ...] = setting("route", "senders", SENDERS, (), "Senders that the route is for; with `recipients` too, both must fit.")
+    host: tuple[str, ...] = setting("route", "host", HOSTS, (), "Next hops, as in `[smarthost]` of outbound.ini.")
+    mx: bool = setting("route", "mx", FLAG, False, "Deliver to the MX of the domain, instead of `host`.")
+    tls: str = setting("route", "tls", choice("opportunistic", "required", "off"), "opportunistic", "STARTTLS when offered, always (or the mail waits), or never.")
+    auth_user: str = setting("route", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
+    auth_pass: str = setting("route", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
+    auth_pass_file: str = setting("route", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_pass_env: str = setting("route", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
+    failover_on: str = setting("route", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
+    pool: str = setting("route", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: `pool` of outbound.ini.")
+    bind: str = setting("route", "bind", ADDRESS, "", "The one address that mail leaves from, instead of a pool.")
+    bind_helo: str = setting("route", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: as the pool or `me` says.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundPoolSettings(Settings):
+    """outbound_pools.ini: addresses of this machine that mail leaves from."""
+
+    FILE: ClassVar[str] = "outbound_pools.ini"
+    REPEATED: ClassVar[str] = "pool"
+    SECTIONED: ClassVar[bool] = True
+
+    source: tuple[Source, ...] = setting("pool", "source", SOURCES, (), "An address of this machine, its share of the mail, and our name in EHLO there, one `source[]=` each.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +307,8 @@ SETTINGS: tuple[type[Settings], ...] = (
     ConnectionSettings,
     TlsSettings,
     OutboundSettings,
+    OutboundRouteSettings,
+    OutboundPoolSettings,
     LogSettings,
     RelaySettings,
     RelayDestDomainsSettings,

@@ -34,6 +34,8 @@ class Settings:
     FILE: ClassVar[str] = ""
     REPEATED: ClassVar[str] = ""
     """A section whose keys may be written again in sections of any other name."""
+    SECTIONED: ClassVar[bool] = False
+    """Every section of the file is one of these, whatever its name; see Config.sections."""
 
     def finish(self, given: frozenset[str]) -> Self:
         """Return what follows from the values together; `given` names the fields that a person has set."""

@@ -13,6 +13,8 @@ TlsPolicy = Literal["opportunistic", "required", "off"]
 
 SMTP_PORT = 25
 LMTP_PORT = 24
+SMTPS_PORT = 465
+_PORTS = {"smtp": SMTP_PORT, "smtps": SMTPS_PORT, "lmtp": LMTP_PORT}
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?\Z")
 
 
@@ -26,7 +28,7 @@ class NextHop:
 
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
-    auth_type: the SASL mechanism, else the best one offered.
+    auth_type: the SASL mechanism, else the best one offered; implicit_tls: TLS begins before the banner (RFC 8314 3.3).
     """
 
     host: str
@@ -41,27 +43,29 @@ class NextHop:
     auth_type: str | None = None
     from_dns: str | None = None
     tls: TlsPolicy = "opportunistic"
+    implicit_tls: bool = False
 
     @classmethod
     def parse(cls, text: str, *, priority: int = 0, tls: TlsPolicy = "opportunistic") -> NextHop:
         """Read `smtp://user:pass@host:port`, `lmtp://host`, `lmtp:///path`, `host:port`, `[v6]:port`, an address or a name.
 
-        Raises NextHopError, which never shows the password.
+        `smtps://host` is TLS from the first byte, and always verified. Raises NextHopError, which never shows the password.
         """
         text = text.strip()
         parts = _split(text)
         if parts is None:
             raise NextHopError(f"not a next hop: {_without_password(text)!r}")
-        lmtp = parts.scheme == "lmtp"
+        implicit = parts.scheme == "smtps"
         return cls(
             host=(parts.hostname or "").rstrip("."),
-            port=parts.port or (LMTP_PORT if lmtp else SMTP_PORT),
+            port=parts.port or _PORTS[parts.scheme],
             priority=priority,
-            using_lmtp=lmtp,
+            using_lmtp=parts.scheme == "lmtp",
             path=parts.path if not parts.netloc else None,
             auth_user=_decoded(parts.username),
             auth_pass=_decoded(parts.password),
-            tls=tls,
+            tls="required" if implicit else tls,
+            implicit_tls=implicit,
         )
 
     @property
@@ -84,6 +88,7 @@ class NextHop:
             self.auth_type,
             self.from_dns,
             self.tls,
+            self.implicit_tls,
         )
 
     def __str__(self) -> str:
@@ -106,10 +111,10 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _names_a_hop(parts: SplitResult) -> bool:
-    if parts.scheme not in ("smtp", "lmtp") or parts.query or parts.fragment:
+    if parts.scheme not in _PORTS or parts.query or parts.fragment:
         return False
     if not parts.netloc:
-        return len(parts.path) > 1
+        return len(parts.path) > 1 and parts.scheme != "smtps"
     host = parts.hostname or ""
     in_range = parts.port is None or parts.port > 0  # the property raises ValueError above 65535
     return in_range and parts.path in ("", "/") and (parse_ip(host) is not None or bool(_NAME.match(host)))

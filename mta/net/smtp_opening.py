@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mta.net.smtp_auth import Authentication
 from mta.net.smtp_dialogue import refusal
 from mta.net.smtp_errors import Rejected, Timeouts
-from mta.net.smtp_starttls import encrypt
+from mta.net.smtp_starttls import encrypt, encrypt_at_once
 
 if TYPE_CHECKING:
     from mta.net.next_hop import NextHop
@@ -36,9 +36,16 @@ class Opening:
 
     def run(self, *, use_tls: bool, cafile: str) -> None:
         """Do all of it. Raises Rejected, TlsFailed, ConnectionLost, MalformedReply; ValueError for a bad helo name."""
+        if self._hop.implicit_tls:
+            encrypt_at_once(self._dialogue, self._hop, self._timeouts, cafile)
+            self.secured = True
         self._banner()
         self._hello()
-        if use_tls and encrypt(self._dialogue, self._hop, self.extensions, self._timeouts, cafile):
+        if (
+            use_tls
+            and not self.secured
+            and encrypt(self._dialogue, self._hop, self.extensions, self._timeouts, cafile)
+        ):
             self.secured = True
             # RFC 3207 4.2: what was said in clear does not count any more.
             self._hello()

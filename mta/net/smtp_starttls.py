@@ -1,4 +1,4 @@
-"""STARTTLS at a next hop (RFC 3207): whether to ask for it, and what the certificate must prove."""
+"""TLS at a next hop: STARTTLS (RFC 3207) or at once (RFC 8314), and what the certificate must prove."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def encrypt(
     dialogue.start_tls(client_context(required, cafile), hop.name, timeouts.tls)
     _note_cipher(dialogue, hop, required)
     return True
+
+
+def encrypt_at_once(dialogue: Dialogue, hop: NextHop, timeouts: Timeouts, cafile: str) -> None:
+    """Begin with the handshake, before the peer has said anything. Raises TlsFailed, ConnectionLost."""
+    required = hop.tls == "required"
+    dialogue.start_tls(client_context(required, cafile), hop.name, timeouts.tls)
+    _note_cipher(dialogue, hop, required)
 
 
 def _agreed(

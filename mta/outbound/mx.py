@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import cast
 
 from mta.config.schema import OutboundSettings
 from mta.net.dns import MX, Family, LookupFailed, NotFound, Resolver, Tempfail
+from mta.net.host_health import HostHealth
 from mta.net.ip import address_literal, is_own_ip
 from mta.net.next_hop import NextHop, TlsPolicy
 from mta.smtp.reply import Reply
@@ -27,12 +29,16 @@ class NoRoute(Exception):
 
 
 def candidates(
-    domain: str, hosts: Sequence[MX], resolver: Resolver, settings: OutboundSettings
+    domain: str,
+    hosts: Sequence[MX],
+    resolver: Resolver,
+    settings: OutboundSettings,
+    health: HostHealth | None = None,
 ) -> Iterator[NextHop]:
     """Yield the next hops for a domain, best first; its mail_hosts are looked up when their priority's turn comes.
 
-    Equal priorities come in random order (RFC 5321 5.1), inet_prefer sorts inside a priority only. A host that is this
-    machine ends the list, with all others of its priority, unless local_mx_ok. Raises NoRoute instead of yielding nothing.
+    Equal priorities come in random order (RFC 5321 5.1), those that are down last; inet_prefer sorts inside a priority
+    only. A host that is this machine ends the list, with all others of its priority, unless local_mx_ok. Raises NoRoute instead of yielding nothing.
     """
     found = False
     doubt: LookupFailed | None = None
@@ -45,7 +51,7 @@ def candidates(
             if not found:
                 raise NoRoute(Reply(554, f"Mail for {domain} loops back to this server", "5.4.6"))
             return
-        for hop in hops:
+        for hop in hops if health is None else health.up_first(hops):
             found = True
             yield hop
     if not found:
@@ -70,19 +76,7 @@ def at(hop: NextHop, ip: str) -> NextHop:
     """The same next hop at one address, remembering the name it was found by."""
     if hop.host == ip:
         return hop
-    return NextHop(
-        host=ip,
-        port=hop.port,
-        priority=hop.priority,
-        bind=hop.bind,
-        bind_helo=hop.bind_helo,
-        using_lmtp=hop.using_lmtp,
-        auth_user=hop.auth_user,
-        auth_pass=hop.auth_pass,
-        auth_type=hop.auth_type,
-        from_dns=hop.name,
-        tls=hop.tls,
-    )
+    return replace(hop, host=ip, from_dns=hop.name)
 
 
 def tls_policy(settings: OutboundSettings) -> TlsPolicy:

@@ -11,12 +11,14 @@ from mta.outbound.bouncer import Bouncer
 from mta.outbound.delivery import Deliverer
 from mta.outbound.engine import Engine
 from mta.outbound.route import Router
+from mta.outbound.rules import rules_of
 from mta.outbound.settle import Settler
 from mta.outbound.smarthost import SmarthostError, smarthosts
+from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
 
 if TYPE_CHECKING:
-    from mta.config.schema import OutboundSettings
+    from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings, OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.spool import Spool
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 class Outbound:
     """One spool with everything that empties it.
 
-    spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now.
-    Raises SmarthostError when [smarthost] can not be used.
+    spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now. routes, pools: the
+    sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost] can not be used.
     """
 
     def __init__(
@@ -43,10 +45,15 @@ class Outbound:
         settings: OutboundSettings,
         me: str,
         bounce_template: Callable[[], Sequence[str]],
+        routes: Sequence[tuple[str, OutboundRouteSettings]] = (),
+        pools: Sequence[tuple[str, OutboundPoolSettings]] = (),
     ) -> None:
         self._logger = logger
+        self._routes = routes
+        self._pools = pools
         self.pool = ClientPool()
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
+        self._router = Router(resolver, runner, logger, settings)
+        self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
         self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
@@ -75,13 +82,34 @@ class Outbound:
         self.engine.flush()
 
     def configure(self, settings: OutboundSettings) -> None:
-        """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
-        try:
-            self._router.smarthosts = smarthosts(settings)
-        except SmarthostError as error:
-            self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
+        """Take over changed settings; what they say about next hops is left as it was when it can not be used."""
         self._router.settings = settings
+        self._change_ways(settings)
         self._deliverer.settings = settings
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
         self.engine.configure(settings)
+
+    def change_routes(self, routes: Sequence[tuple[str, OutboundRouteSettings]]) -> None:
+        """Take over changed routes, unless they can not be used."""
+        self._routes = routes
+        self._change_ways(self._router.settings)
+
+    def change_pools(self, pools: Sequence[tuple[str, OutboundPoolSettings]]) -> None:
+        """Take over changed pools, unless they, or the routes with them, can not be used."""
+        self._pools = pools
+        self._change_ways(self._router.settings)
+
+    def _change_ways(self, settings: OutboundSettings) -> None:
+        try:
+            self._lay_out(settings)
+        except SmarthostError as error:
+            self._logger.error(f"{error}; smarthosts, routes and pools stay as they were", origin="outbound")
+
+    def _lay_out(self, settings: OutboundSettings) -> None:
+        """Tell the router about all of it, or about nothing. Raises SmarthostError."""
+        hosts = smarthosts(settings)
+        pools = pools_of(self._pools)
+        rules = rules_of(self._routes, pools, settings.enable_tls)
+        pool = pool_named(settings.pool, pools, "outbound.ini [main]")
+        self._router.smarthosts, self._router.rules, self._router.pool = hosts, rules, pool

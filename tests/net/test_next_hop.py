@@ -21,6 +21,7 @@ from mta.net.next_hop import NextHop, NextHopError
         ("2001:db8::1", NextHop("2001:db8::1")),
         ("smtp://mx.example", NextHop("mx.example")),
         ("smtp://mx.example:587/", NextHop("mx.example", 587)),
+        ("smtps://mx.example", NextHop("mx.example", 465, tls="required", implicit_tls=True)),
         ("lmtp://mx.example", NextHop("mx.example", 24, using_lmtp=True)),
         ("lmtp://[::1]:2424", NextHop("::1", 2424, using_lmtp=True)),
         ("lmtp:///run/lmtp.sock", NextHop("", 24, using_lmtp=True, path="/run/lmtp.sock")),
@@ -48,6 +49,7 @@ def test_parse(text: str, expected: NextHop) -> None:
         "mx\r\nRSET.example",
         "[2001:db8::zz]",
         "smtp://mx.example?x=1",
+        "smtps:///run/sock",
         "-mx.example",
     ],
 )
