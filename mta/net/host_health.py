@@ -31,18 +31,21 @@ class _Down:
 class HostHealth:
     """Remembers hosts that refuse or time out, by address and port; shared by all deliveries.
 
-    first_seconds: how long a host is down at first, doubled each time up to longest_seconds; clock: seconds.
+    first_seconds: how long a host is down at first, doubled each time up to longest_seconds; origin: of the log lines;
+    clock: seconds.
     """
 
-    __slots__ = ("_clock", "_down", "_first", "_logger", "_longest")
+    __slots__ = ("_clock", "_down", "_first", "_logger", "_longest", "_origin")
 
     def __init__(
         self,
-        logger: Logger,
+        logger: Logger | None,
         first_seconds: float = FIRST_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
+        origin: str = "outbound",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._origin = origin
         self._clock = clock
         self._logger = logger
         self._first = first_seconds
@@ -55,7 +58,7 @@ class HostHealth:
         known = self._down.pop(place, None)
         if known is None:
             span, since = self._first, now
-            self._logger.notice(f"{hop} is down, asked last for {span:g} seconds: {why}", origin="outbound")
+            self._tell(f"{hop} is down, asked last for {span:g} seconds: {why}")
         elif now < known.until:
             self._down[place] = known
             return
@@ -70,7 +73,7 @@ class HostHealth:
         known = self._down.pop(_place(hop), None) if self._down else None
         if known is not None:
             seconds = self._clock() - known.since
-            self._logger.notice(f"{hop} is up again after {seconds:.0f} seconds", origin="outbound")
+            self._tell(f"{hop} is up again after {seconds:.0f} seconds")
 
     def is_down(self, hop: NextHop) -> bool:
         """True when it is not this host's turn; once its time is over it is tried like any other."""
@@ -95,6 +98,10 @@ class HostHealth:
             for (host, port), each in self._down.items()
             if now < each.until
         ]
+
+    def _tell(self, what: str) -> None:
+        if self._logger is not None:
+            self._logger.notice(what, origin=self._origin)
 
 
 def is_our_own(error: BaseException | None) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby, islice
-from operator import attrgetter
+from itertools import islice
 
 from mta.config.schema import OutboundSettings
 from mta.config.smarthost import is_host_name
 from mta.config.sources import Source
 from mta.logger import Logger
 from mta.net.dns import Resolver
+from mta.net.hop_list import taking_turns
 from mta.net.host_health import HostHealth
 from mta.net.ip import address_literal, parse_ip
 from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError, TlsPolicy
@@ -167,7 +166,7 @@ class Router:
 
     def _reachable(self, choice: _Choice, domain: str) -> tuple[str, Iterator[NextHop]]:
         if choice.hops:
-            hops = _taking_turns(choice.hops) if choice.shared else choice.hops
+            hops = taking_turns(choice.hops) if choice.shared else choice.hops
             return site_of_hops(choice.hops), self.health.up_first(self._resolved(hops))
         hosts = mail_hosts(domain, self._resolver)
         found = candidates(domain, hosts, self._resolver, self.settings, self.health)
@@ -205,14 +204,6 @@ class Router:
         if not isinstance(noted, str) or not (is_host_name(noted) or address_literal(noted)):
             raise self._unusable(hmail, f"The note {OUTBOUND_HELO} is no host name: {noted!r}")
         return noted
-
-
-def _taking_turns(hops: Sequence[NextHop]) -> list[NextHop]:
-    """The same hops, already sorted by priority, those of one priority in random order."""
-    if len(hops) < 2:
-        return list(hops)
-    groups = (list(group) for _, group in groupby(hops, attrgetter("priority")))
-    return [hop for group in groups for hop in random.sample(group, len(group))]
 
 
 def next_hops(answer: object) -> list[NextHop]:

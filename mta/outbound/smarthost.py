@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mta.config.schema import OutboundRouteSettings, OutboundSettings, SmarthostSettings
 from mta.config.smarthost import prioritised
+from mta.net.hop_list import by_priority
 from mta.net.next_hop import NextHop, NextHopError, TlsPolicy
 
 Section = SmarthostSettings | OutboundRouteSettings
@@ -26,8 +27,7 @@ def hops_of(section: Section, where: str, enable_tls: bool) -> tuple[NextHop, ..
         return ()
     user, password = _credentials(section, where)
     tls = tls_of(section.tls, enable_tls)
-    hops = [_hop(text, priority, tls, where) for text, priority in prioritised(section.host)]
-    hops.sort(key=lambda hop: hop.priority)
+    hops = by_priority(_hop(text, priority, tls, where) for text, priority in prioritised(section.host))
     return tuple(replace(hop, auth_user=user, auth_pass=password) for hop in hops)
 
 

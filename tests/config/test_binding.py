@@ -186,13 +186,13 @@ def test_a_plugin_that_reads_the_file_itself_gets_text_for_what_the_schema_calls
 
 def test_sections_that_repeat_another_are_checked_like_it(install: Install) -> None:
     install.write(
-        "smtp_forward.ini", "host=a\n[example.com]\nhost=b\nport=many\n[b.example]\nprot=5\nqueue=x\n"
+        "smtp_forward.ini", "host=a\n[example.com]\nhost=b\nport=many\n[b.example]\nprot=5\nqueue=x\nbind=y\n"
     )
     assert install.config.get("smtp_forward.ini")["example.com"] == {"host": "b", "port": "many"}
     assert sorted(problem.split(";")[0] for problem in install.problems) == [
         "smtp_forward.ini:4: [example.com] port: 'many' is not a whole number",
         "smtp_forward.ini:6: [b.example] prot: unknown key, did you mean port?",
-        "smtp_forward.ini:7: [b.example] queue: a Haraka setting that this release does not honour yet",
+        "smtp_forward.ini:8: [b.example] bind: 'y' is not an IP address",
     ]
 
 
