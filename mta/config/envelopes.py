@@ -22,7 +22,7 @@ def _sender(item: str) -> str:
     if item == NULL_SENDER:
         return item
     local, at, domain = item.rpartition("@")
-    if at and not local:
+    if at and (not local or domain.startswith(ANY)):
         raise ValueError(f"{item!r} is not an address")
     return f"{local.lower()}@{_domain(domain, item)}" if at else _domain(item)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 10.0
 LONGEST_SECONDS = 300.0
+PROBE_SECONDS = 60.0  # for the one delivery that finds out whether a host is up again
 MAX_HOSTS = 10_000  # remembered at a time; the one that went down first is forgotten
 _OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRINUSE})
 Place = tuple[str, int]
@@ -21,11 +22,12 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class _Down:
-    """since, until: seconds of the clock; span: how long this time."""
+    """since, until: seconds of the clock; span: how long this time; probed: the time was over, somebody is trying."""
 
     since: float
     until: float
     span: float
+    probed: bool = False
 
 
 class HostHealth:
@@ -59,7 +61,7 @@ class HostHealth:
         if known is None:
             span, since = self._first, now
             self._tell(f"{hop} is down, asked last for {span:g} seconds: {why}")
-        elif now < known.until:
+        elif now < known.until and not known.probed:
             self._down[place] = known
             return
         else:
@@ -76,19 +78,33 @@ class HostHealth:
             self._tell(f"{hop} is up again after {seconds:.0f} seconds")
 
     def is_down(self, hop: NextHop) -> bool:
-        """True when it is not this host's turn; once its time is over it is tried like any other."""
+        """True when it is not this host's turn."""
         known = self._down.get(_place(hop)) if self._down else None
         return known is not None and self._clock() < known.until
 
     def up_first(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
-        """The same hops, those that are down at the end; nothing is left out."""
+        """The same hops, those that are down at the end; nothing is left out.
+
+        A host whose time is over has its place again for whoever asks first, and for the others when that one succeeded:
+        if it is still not there, one delivery waits for it and not all of them.
+        """
         last: list[NextHop] = []
         for hop in hops:
-            if self.is_down(hop):
+            if self._is_passed_over(hop):
                 last.append(hop)
             else:
                 yield hop
         yield from last
+
+    def _is_passed_over(self, hop: NextHop) -> bool:
+        known = self._down.get(_place(hop)) if self._down else None
+        if known is None:
+            return False
+        now = self._clock()
+        if now < known.until:
+            return True
+        known.until, known.probed = now + PROBE_SECONDS, True
+        return False
 
     def down(self) -> list[str]:
         """The hosts whose turn it is not, as `host:port` or the path of a socket."""

@@ -17,7 +17,7 @@ from mta.net.ip import address_literal, parse_ip
 from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError, TlsPolicy
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
-from mta.outbound.rules import Rule, rule_for
+from mta.outbound.rules import Rules
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.sources import AbsentSources, Pool
 from mta.plugin.runner import HookRunner
@@ -88,7 +88,7 @@ class Router:
         self._logger = logger
         self.settings = settings
         self.smarthosts = tuple(smarthosts)
-        self.rules: Sequence[Rule] = ()
+        self.rules = Rules()
         self.pool: Pool | None = None
         self.health = HostHealth(logger)
         self.absent = AbsentSources(logger)
@@ -114,7 +114,9 @@ class Router:
             chosen = self._asked_for(hmail)
         if chosen is not None:
             return _Choice(chosen)
-        rule = rule_for(self.rules, todo.domain, todo.mail_from)
+        rule = self.rules.find(todo.domain, todo.mail_from)
+        if rule is None and not self.smarthosts:
+            return _Choice()
         if rule is None:
             return _Choice(self.smarthosts, self.settings.smarthost.failover_on, shared=True)
         hmail.logger.debug(f"takes the route [{rule.name}]", origin="outbound", uuid=todo.uuid)
@@ -220,6 +222,19 @@ def next_hops(answer: object) -> list[NextHop]:
     if isinstance(answer, Iterable):
         return [hop for each in answer for hop in next_hops(each)]
     raise NextHopError(f"not a next hop: {type(answer).__name__}")
+
+
+def reroute_to(text: str) -> str:
+    """What a queue file keeps under REROUTE, when an operator says where a mail shall go instead.
+
+    Raises NextHopError when it is no next hop, or has a password: queue files have no secrets.
+    """
+    hop = NextHop.parse(text)
+    if hop.auth_user is not None or hop.auth_pass is not None:
+        raise NextHopError(
+            "a reroute names no user and password; those of [smarthost] and of routes are used"
+        )
+    return text.strip()
 
 
 def _from_mapping(given: Mapping[str, object]) -> NextHop:

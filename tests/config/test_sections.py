@@ -48,6 +48,7 @@ def test_sections_come_in_the_order_of_the_file(install: Install) -> None:
     [
         ("[a]\nrecipients=joe@b.test\n", "2: [a] recipients: 'joe@b.test' is not a domain; allowed: example.com, *.example.com or *"),
         ("[a]\nsenders=@b.test\n", "2: [a] senders: '@b.test' is not an address; allowed: "),
+        ("[a]\nsenders=joe@*.b.test\n", "2: [a] senders: 'joe@*.b.test' is not an address; allowed: "),
         ("[a]\nsenders=a*.test\n", "2: [a] senders: 'a*.test' is not a domain; allowed: "),
         ("[a]\nhost=b:c\n", "2: [a] host: b:c is not a host name or address; allowed: host:port"),
         ("[a]\nmx=perhaps\n", "2: [a] mx: 'perhaps' is neither true nor false; allowed: true, false"),

@@ -52,6 +52,22 @@ def test_each_failure_after_its_time_doubles_it_up_to_a_limit(clock: Clock) -> N
     assert not health.is_down(A)
 
 
+def test_one_delivery_finds_out_whether_a_host_is_up_again(clock: Clock) -> None:
+    health = HostHealth(logger_and_lines()[0], clock=clock)
+    health.failed(A, "timed out")
+    clock.now += 11
+    assert [list(health.up_first([A, B])) for _ in range(3)] == [[A, B], [B, A], [B, A]]
+    health.failed(A, "timed out")
+    clock.now += 19
+    assert list(health.up_first([A, B])) == [B, A]
+    clock.now += 2
+    assert list(health.up_first([A, B])) == [A, B]
+    clock.now += 61  # nobody heard of the one who tried
+    assert list(health.up_first([A, B])) == [A, B]
+    health.succeeded(A)
+    assert list(health.up_first([A, B])) == list(health.up_first([A, B])) == [A, B]
+
+
 def test_the_log_has_one_line_for_each_way(clock: Clock) -> None:
     logger, lines = logger_and_lines()
     health = HostHealth(logger, clock=clock)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mta.config.schema import OutboundRouteSettings
+from mta.net.next_hop import NextHopError
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import DEFERRED, DELIVERED
+from mta.outbound.route import reroute_to
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import OK
 from tests.support.fake_mx import FakeMx
@@ -121,6 +123,14 @@ def test_a_reroute_to_a_known_host_has_its_password(mx) -> None:
         reroute("smtp://127.0.0.1:1")(hmail)
         (hop,) = relay.router.route(hmail).hops
         assert (hop.auth_user, hop.tls) == (None, "opportunistic")
+
+
+def test_what_an_operator_may_write() -> None:
+    assert reroute_to(" smtps://relay.test ") == "smtps://relay.test"
+    for text in ("smtp://joe:hunter2@relay.test", "joe@relay.test", "re lay", "http://relay.test"):
+        with pytest.raises(NextHopError) as caught:
+            reroute_to(text)
+        assert "hunter2" not in str(caught.value)
 
 
 # -- priorities and health

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings
 from mta.config.sources import Source
-from mta.outbound.rules import rule_for, rules_of
+from mta.outbound.rules import rules_of
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.sources import pools_of
 from mta.smtp.address import Address
@@ -34,8 +36,8 @@ def route(**keys: object) -> OutboundRouteSettings:
     ],
 )
 def test_recipients(patterns: tuple[str, ...], domain: str, fits: bool) -> None:
-    (rule,) = rules_of([("r", route(recipients=patterns))], {}, True)
-    assert rule.fits(domain, Address.parse("joe@a.test")) is fits
+    rules = rules_of([("r", route(recipients=patterns))], {}, True)
+    assert (rules.find(domain, Address.parse("joe@a.test")) is not None) is fits
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def test_recipients(patterns: tuple[str, ...], domain: str, fits: bool) -> None:
     ],
 )
 def test_senders(patterns: tuple[str, ...], sender: str, fits: bool) -> None:
-    (rule,) = rules_of([("r", route(senders=patterns))], {}, True)
-    assert rule.fits("b.test", Address.parse(sender)) is fits
+    rules = rules_of([("r", route(senders=patterns))], {}, True)
+    assert (rules.find("b.test", Address.parse(sender)) is not None) is fits
 
 
 def test_the_first_that_fits_counts_and_both_sides_must() -> None:
@@ -73,9 +75,35 @@ def test_the_first_that_fits_counts_and_both_sides_must() -> None:
         ("b.test", "joe@c.test", "wide"),
         ("c.test", "joe@a.test", "wide"),
     ):
-        found = rule_for(rules, domain, Address.parse(sender))
+        found = rules.find(domain, Address.parse(sender))
         assert found is not None and found.name == name
-    assert rule_for(rules, "c.example", Address.parse("joe@a.test")) is None
+    assert rules.find("c.example", Address.parse("joe@a.test")) is None
+
+
+PATTERNS = ("*", "a.test", "*.a.test", "b.a.test", "*.b.a.test", "*.test")
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(PATTERNS)), st.lists(st.sampled_from((*PATTERNS, "<>", "joe@a.test")))
+        )
+    ),
+    st.sampled_from(("a.test", "b.a.test", "c.b.a.test", "test", "x.test")),
+    st.sampled_from(("<>", "joe@a.test", "ann@b.a.test", "joe@x.test")),
+)
+def test_what_is_looked_up_is_what_is_found_one_by_one(
+    written: list[tuple[list[str], list[str]]], domain: str, sender: str
+) -> None:
+    sections = [
+        (str(number), route(recipients=tuple(recipients), senders=tuple(senders)))
+        for number, (recipients, senders) in enumerate(written)
+        if recipients or senders
+    ]
+    rules, address = rules_of(sections, {}, True), Address.parse(sender)
+    first = next((rule for rule in rules if rule.fits(domain, address)), None)
+    assert rules.find(domain, address) is first
 
 
 @pytest.mark.parametrize(
