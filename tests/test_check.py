@@ -152,6 +152,19 @@ def test_who_may_read_a_password_file(house: Path, mode: int, good: bool) -> Non
     assert (start(house) is None) is good
 
 
+def test_who_may_read_the_passwords_of_routes(house: Path) -> None:
+    route = "[r]\nrecipients=*\nhost=127.0.0.1\nauth_user=x\n"
+    write(house, {"outbound_routes.ini": f"{route}auth_pass=hunter2\n"})
+    (house / "config" / "outbound_routes.ini").chmod(0o644)
+    assert found(house) == [
+        "config/outbound_routes.ini: warning: holds secrets and is open to other users (mode 0644): chmod 600 or 640"
+    ]
+    write(house, {"outbound_routes.ini": f"{route}auth_pass_file=pw\n", "pw": "sesame\n"})
+    assert found(house) == []
+    (house / "config" / "pw").chmod(0o644)
+    assert found(house)[0].startswith("config/pw: error: holds a password and is open to other users")
+
+
 def test_a_running_server_keeps_what_it_had_when_a_value_becomes_wrong(house: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     fd = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)

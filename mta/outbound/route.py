@@ -138,7 +138,8 @@ class Router:
         """The next hops that an operator gave this mail, or a plugin noted when it came in; None when nobody did."""
         if rerouted := hmail.todo.extra.get(REROUTE):
             return [self._known(hop) for hop in self._understood(rerouted, "The operator", hmail)]
-        noted = hmail.todo.notes.get(NEXT_HOP) if hmail.todo.notes else None
+        notes = hmail.todo.notes
+        noted = notes.get(NEXT_HOP) if "queue" in notes or NEXT_HOP in notes else None
         return self._understood(noted, f"The note {NEXT_HOP}", hmail) if noted else None
 
     def _understood(self, answer: object, who: str, hmail: HMail) -> list[NextHop]:
@@ -183,9 +184,10 @@ class Router:
 
     def _from_sources(self, hmail: HMail, choice: _Choice, hops: Iterator[NextHop]) -> Iterator[NextHop]:
         """The hops with the address and the name that we use there."""
-        pool, helo = choice.pool or self.pool, choice.helo
-        if hmail.todo.notes:
+        pool, helo, notes = choice.pool or self.pool, choice.helo, hmail.todo.notes
+        if OUTBOUND_IP in notes:
             pool = self._noted_pool(hmail) or pool
+        if OUTBOUND_HELO in notes:
             helo = self._noted_helo(hmail) or helo
         if helo:
             hops = (replace(hop, bind_helo=helo) for hop in hops)

@@ -114,3 +114,16 @@ def test_a_password_in_the_environment(install: Install, monkeypatch: pytest.Mon
     ((_, route),) = install.config.sections(OutboundRouteSettings)
     assert settings.auth_pass == route.auth_pass == "# 0123 "
     assert "0123" not in repr((settings, route))
+
+
+def test_sections_in_the_file_that_holds_everything(install: Install) -> None:
+    install.write(
+        "smtp.yaml",
+        '"!outbound_routes.ini":\n  shop:\n    recipients: [b.test, "*.c.test"]\n    host: a 10, b 20\n'
+        '"!outbound_pools.ini":\n  p:\n    source:\n      - 192.0.2.1 5\n      - 192.0.2.2\n',
+    )
+    ((name, route),) = install.config.sections(OutboundRouteSettings)
+    assert (name, route.recipients, route.host) == ("shop", ("b.test", "*.c.test"), ("a:25 10", "b:25 20"))
+    ((name, pool),) = install.config.sections(OutboundPoolSettings)
+    assert (name, pool.source) == ("p", (Source("192.0.2.1", 5), Source("192.0.2.2")))
+    assert install.problems == []
