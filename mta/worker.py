@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -15,16 +16,27 @@ from gevent.event import Event
 
 from mta import memory, paths
 from mta.check import preflight
+from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import (
     ME,
     QUEUE_DIR,
     ConnectionSettings,
+    HttpSettings,
+    LimitSettings,
     OutboundPoolSettings,
     OutboundRouteSettings,
     OutboundSettings,
     SmtpSettings,
 )
+from mta.control import address as control_address
+from mta.control.orders import Orders
+from mta.control.server import ControlServer
+from mta.http.files import Files
+from mta.http.server import HttpServer
+from mta.http.site import HttpSite
+from mta.http.tls import PORT as HTTPS_PORT
+from mta.http.tls import server_context
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -33,9 +45,12 @@ from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.tls_server import TlsServer
 from mta.notes import Notes
+from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
+from mta.outbound.spool_directory import state_directory
+from mta.outbound.suspensions import Suspensions, SuspensionsError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -52,6 +67,7 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
 
 ORIGIN = "server"
+HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
 
@@ -63,7 +79,10 @@ class Server:
     """What plugins know as `self.server`: notes they share, and a way to send mail.
 
     public_ip: the address that the Internet knows this server by, "" when the operator did not say.
+    http: where plugins add their pages.
     """
+
+    http: HttpSite
 
     def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
         self.notes = Notes()
@@ -98,7 +117,14 @@ class Worker:
         """Read the configuration, load plugins, lock the spool, listen, deliver. Raises StartError."""
         try:
             self._start()
-        except (ConfigError, EndpointError, PluginError, SmarthostError, SpoolError) as error:
+        except (
+            ConfigError,
+            EndpointError,
+            PluginError,
+            SmarthostError,
+            SpoolError,
+            SuspensionsError,
+        ) as error:
             self._roll_back()
             raise StartError(str(error)) from error
         except BaseException:
@@ -115,10 +141,14 @@ class Worker:
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
+        self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
+        self._named_limits = self.config.named(LimitSettings, self._on_named_limits)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
-        self._sockets = self._bind()
+        self._sockets = self._bind([Endpoint.parse(text) for text in self._smtp.listen])
+        self.addresses = [name[:2] for sock in self._sockets if isinstance(name := sock.getsockname(), tuple)]
+        self._make_http()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
@@ -126,6 +156,7 @@ class Worker:
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
         self.service = self._make_service()
+        self._control = self._open_control(spool)
         self._run_init_hook()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
@@ -159,14 +190,32 @@ class Worker:
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
 
-    def _bind(self) -> list[_socket.socket]:
+    def _bind(self, endpoints: Sequence[Endpoint]) -> list[_socket.socket]:
         sockets: list[_socket.socket] = []
-        for text in self._smtp.listen:
-            sock = Endpoint.parse(text).bind()
+        for endpoint in endpoints:
+            sock = endpoint.bind()
             self._undo.append(sock.close)
             sockets.append(sock)
-        self.addresses = [name[:2] for sock in sockets if isinstance(name := sock.getsockname(), tuple)]
         return sockets
+
+    def _make_http(self) -> None:
+        """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
+        settings = self.config.settings(HttpSettings)
+        self._server.http = HttpSite(Files(self.install_dir / settings.docroot))
+        self._http_endpoints = [Endpoint.parse(text, HTTP_PORT) for text in settings.listen]
+        sockets = self._bind(self._http_endpoints)
+        self.http_addresses = [sock.getsockname() for sock in sockets]
+        try:
+            contexts = [
+                server_context(self.config) if endpoint.port == HTTPS_PORT else None
+                for endpoint in self._http_endpoints
+            ]
+        except ValueError as error:
+            raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
+        self._http = HttpServer(
+            [*zip(sockets, contexts, strict=True)], self._server.http, self.logger, self.me
+        )
+        self._undo.append(self._http.stop)
 
     def _open_spool(self) -> Spool:
         spool = Spool(
@@ -194,6 +243,8 @@ class Worker:
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         return Outbound(
+            limits=Limits(self._common_limits, self._named_limits),
+            suspensions=Suspensions(state_directory(spool.directory)),
             spool=spool,
             resolver=self.resolver,
             runner=self.hooks,
@@ -206,6 +257,26 @@ class Worker:
             ),
             pools=self.config.sections(OutboundPoolSettings, lambda pools: self.outbound.change_pools(pools)),
         )
+
+    def _open_control(self, spool: Spool) -> ControlServer:
+        directory = state_directory(spool.directory)
+        try:
+            sock = control_address.listen(directory)
+        except OSError as error:
+            raise StartError(f"cannot make the control socket in {directory}: {error.strerror}") from error
+        self._undo.append(sock.close)
+        self._began = time.time()
+        return ControlServer(sock, Orders(self.outbound, self._about), self.logger)
+
+    def _about(self) -> dict[str, object]:
+        """What `haraka status` tells of the process."""
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started": self._began,
+            "connections": self._listener.count,
+            "listening": list(self._smtp.listen),
+        }
 
     def _make_service(self) -> Service:
         return Service(
@@ -229,12 +300,23 @@ class Worker:
         self._listener = Listener(self._sockets, self.service)
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
+        self._control.start()
+        self._undo.append(self._control.stop)
+        self._begin_http()
         self._started = True
         memory.settle()
         for text in self._smtp.listen:
             self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
         if not self.tls.usable and self._wants_tls():
             self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
+
+    def _begin_http(self) -> None:
+        if not self._http_endpoints:
+            return
+        self.hooks.run("init_http", self._server)
+        self._http.start()
+        for endpoint in self._http_endpoints:
+            self.logger.log(NOTICE, f"Listening on {endpoint} for HTTP", origin=ORIGIN)
 
     def _wants_tls(self) -> bool:
         """True when somebody expects TLS: the operator lists the plugin, or listens on a port for it."""
@@ -258,6 +340,18 @@ class Worker:
         self._outbound_settings = settings
         if self._started:
             self.outbound.configure(settings)
+
+    def _on_common_limits(self, limits: LimitSettings) -> None:
+        self._common_limits = limits
+        self._on_limits()
+
+    def _on_named_limits(self, limits: dict[str, LimitSettings]) -> None:
+        self._named_limits = limits
+        self._on_limits()
+
+    def _on_limits(self) -> None:
+        if self._started:
+            self.outbound.limit(Limits(self._common_limits, self._named_limits))
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -295,6 +389,7 @@ class Worker:
         self.logger.notice("Shutting down.", origin=ORIGIN)
         deadline = time.monotonic() + self._drain_seconds
         self._listener.stop()
+        self._http.stop(min(self._drain_seconds, HTTP_DRAIN_SECONDS))
         self._listener.join(max(deadline - time.monotonic(), 0.0))
         self.outbound.stop(max(deadline - time.monotonic(), 0.0))
         self._roll_back()

@@ -34,7 +34,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.plugin": (*NOUNS, "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
     "mta.inbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
     "mta.outbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
+    "mta.http": ("mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
+    "mta.control": ("mta.outbound", "mta.net", "mta.logger"),
     "mta.worker": ("mta",),
     "mta.cli": ("mta",),
     "mta.__main__": ("mta.cli",),
@@ -45,13 +47,16 @@ GEVENT = {
     "mta.worker",
     "mta.log_writer",
     "mta.config.watch",
-    "mta.net.wire",
+    "mta.http.server",
+    "mta.net.wire_waiting",
+    "mta.net.wire_writer",
     "mta.net.clock",
     "mta.net.client_pool",
     "mta.plugin.offload",
     "mta.plugin.runner",
     "mta.inbound.listener",
     "mta.outbound.engine",
+    "mta.control.server",
 }
 
 MODULES = sorted((ROOT / "mta").rglob("*.py"))

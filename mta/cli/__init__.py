@@ -111,6 +111,27 @@ def _check(argv: list[str]) -> int:
     return check(argv)
 
 
+def _qunstick(options: Options) -> int:
+    directory = options.installation
+    from mta.cli.queue import queue
+
+    rest = ["--match", f"domain={options.name}", "--yes"] if options.name else []
+    return queue(["retry" if rest else "flush", "-c", str(directory), *rest])
+
+
+def _qempty(options: Options) -> int:
+    directory = options.installation
+    from mta.cli.queue import queue
+
+    return queue(["delete", "-c", str(directory), "--match", "", *(["--yes"] if options.force else [])])
+
+
+def _queue(argv: list[str]) -> int:
+    from mta.cli.queue import queue
+
+    return queue(argv)
+
+
 def _tls(argv: list[str]) -> int:
     from mta.cli.tls import tls
 
@@ -126,5 +147,12 @@ ACTIONS: dict[str, Callable[[Options], int]] = {
     "order": _order,
     "qlist": _qlist,
     "qstat": _qstat,
+    "qunstick": _qunstick,
+    "qempty": _qempty,
 }
-SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "demo": _demo, "tls": _tls}
+SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "check": _check,
+    "demo": _demo,
+    "queue": _queue,
+    "tls": _tls,
+}

@@ -23,6 +23,15 @@ Usage: haraka -c DIR              start the server with the installation in DIR
                                   -f replaces those that are there
        haraka --qlist -c DIR      list the mail that waits in the queue
        haraka --qstat -c DIR      count the mail that waits in the queue
+       haraka --qunstick [DOMAIN] -c DIR
+                                  try the mail for a domain now, or all mail
+       haraka --qempty -c DIR [-f]
+                                  show what emptying the queue would delete; -f deletes it
+       haraka queue list|find EXPRESSION|show ID|why ID|stats|flush|export ID -c DIR
+                                  look into the queue
+       haraka queue retry|hold|release|bounce|delete|reroute ID... | --match EXPRESSION [--yes] -c DIR
+       haraka queue suspend|resume SCOPE [--for TIME] [--reason TEXT] -c DIR
+                                  steer it while the server runs (haraka -h Queue-command)
        haraka demo [--once] [--port N]
                                   relay three messages to a mailbox on this machine and show their way;
                                   --once ends when they have arrived, N is the relay's port (2525)
@@ -33,7 +42,7 @@ Long names: --configs --install --force --version --help --list --order
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `action` is one of run install version help list order qlist qstat."""
+    """What was asked for. `action` is one of run install version help list order qlist qstat qunstick qempty."""
 
     action: str
     directory: Path | None = None
@@ -51,8 +60,17 @@ class Options:
         return self.directory
 
 
-_FLAGS = {"run": "the server", "check": "check", "order": "-o", "qlist": "--qlist", "qstat": "--qstat"}
-_SWITCHES = ("version", "list", "order", "qlist", "qstat")
+_FLAGS = {
+    "run": "the server",
+    "check": "check",
+    "queue": "queue",
+    "order": "-o",
+    "qlist": "--qlist",
+    "qstat": "--qstat",
+    "qunstick": "--qunstick",
+    "qempty": "--qempty",
+}
+_SWITCHES = ("version", "list", "order", "qlist", "qstat", "qempty")
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,15 +87,17 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: list[str]) -> Options:
     """The options in `argv` (without the program's name). Raises UsageError."""
     given = _parser().parse_args(argv)
-    if given.force and given.install is None:
-        raise UsageError("-f only goes with -i DIR")
+    if given.force and given.install is None and not given.qempty:
+        raise UsageError("-f only goes with -i DIR and --qempty")
     if given.install is not None:
         return Options("install", given.install, force=given.force)
     if given.help is not None:
         return Options("help", given.configs, name=given.help)
+    if given.qunstick is not None:
+        return Options("qunstick", given.configs, name=given.qunstick)
     for switch in _SWITCHES:
         if getattr(given, switch):
-            return Options(switch, given.configs)
+            return Options(switch, given.configs, force=given.force)
     if given.configs is None:
         raise UsageError("nothing to do")
     return Options("run", given.configs)
@@ -95,6 +115,8 @@ def _parser() -> Parser:
     actions.add_argument("-o", "--order", action="store_true")
     actions.add_argument("--qlist", action="store_true")
     actions.add_argument("--qstat", action="store_true")
+    actions.add_argument("--qunstick", nargs="?", const="", metavar="DOMAIN")
+    actions.add_argument("--qempty", action="store_true")
     return parser
 
 

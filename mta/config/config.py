@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mta.config.binding import bind, bind_section, bind_value, check_entries, repeated
+from mta.config.binding import bind, bind_named, bind_section, bind_value, check_entries, repeated
 from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
 from mta.config.known import FILES_NOT_YET
@@ -128,6 +128,21 @@ class Config:
             if not any(problem.fatal for problem in problems):
                 last = found
             return last
+
+        return self._read(read, on_change)
+
+    def named(self, cls: type[S], on_change: Callable[[dict[str, S]], None] | None = None) -> dict[str, S]:
+        """The settings for each name that has a section of its own in the file of `cls`, see Settings.REPEATED.
+
+        What is wrong there is told by settings().
+        """
+        main = cls()
+
+        def read() -> dict[str, S]:
+            nonlocal main
+            sections: Sections = self._content(cls.FILE, "ini") or {}
+            main, _ = bind(sections, main)
+            return bind_named(sections, main)
 
         return self._read(read, on_change)
 

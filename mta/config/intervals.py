@@ -35,6 +35,11 @@ def parse_intervals(text: str) -> Intervals:
     return tuple(waits)
 
 
+def parse_span(text: str) -> int:
+    """Read one `NUM UNIT`, such as `90m`: seconds. Raises ValueError saying what is wrong."""
+    return _seconds("".join(text.split()).lower())
+
+
 def show_intervals(waits: Intervals) -> str:
     """The same in words that parse_intervals reads."""
     if waits is None:

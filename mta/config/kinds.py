@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from mta.config.envelopes import parse_domains, parse_senders
 from mta.config.intervals import parse_intervals, show_intervals
+from mta.config.rate import parse_rate, show_rate
 from mta.config.smarthost import parse_hosts
 from mta.config.sources import Source, parse_address, parse_sources
 
@@ -158,6 +159,9 @@ LEVEL = scalar(", ".join(LEVELS).lower(), _level, str.lower)
 SECONDS = scalar("a number of seconds, 0 for no limit", _seconds, lambda value: f"{value:g}")
 INTERVALS = scalar(
     "none, or a list such as 1m, 5m*2, 1h with the units s, m, h, d", parse_intervals, show_intervals
+)
+RATE = scalar(
+    "COUNT/TIME such as 100/1m or 10/s with the units s, m, h, d; empty for no limit", parse_rate, show_rate
 )
 LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
 MECHANISMS: Kind[tuple[str, ...]] = Kind(f"a list of {', '.join(SASL)}", _mechanisms, ",".join)

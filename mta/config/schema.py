@@ -23,6 +23,7 @@ from mta.config.kinds import (
     PATTERN,
     PORT_LINES,
     PORTS,
+    RATE,
     SECONDS,
     SECRET,
     SENDERS,
@@ -33,6 +34,7 @@ from mta.config.kinds import (
     whole,
 )
 from mta.config.passwords import PASSWORD, StoredPassword
+from mta.config.rate import Rate
 from mta.config.routes import ROUTE, Route
 from mta.config.sources import Source
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
@@ -130,6 +132,8 @@ class TlsSettings(Settings):
     """tls.ini: encryption of what comes in."""
 
     FILE: ClassVar[str] = "tls.ini"
+    REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
+    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports", "force_tls_hosts"})
 
     key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
     cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
@@ -143,6 +147,8 @@ class TlsSettings(Settings):
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
+    authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
+    authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,17 @@ class SmarthostSettings(Settings):
     auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
     auth_pass_env: str = setting("smarthost", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
     failover_on: str = setting("smarthost", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReportSettings(Settings):
+    """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
+    organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
+    contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,22 @@ class OutboundSettings(Settings):
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
     pool: str = setting("main", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: the system chooses.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+    tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings(Settings):
+    """outbound_limits.ini: how much mail goes to one place at a time."""
+
+    FILE: ClassVar[str] = "outbound_limits.ini"
+    REPEATED: ClassVar[str] = "main"  # [example.com]: for that domain, site or smarthost
+
+    concurrency: int = setting("main", "concurrency", whole(0, 10000), 0, "Deliveries to one site at the same time, at the most; how many really go is learnt from how they fare. 0: 20, and to a smarthost concurrency_max.")
+    initial_concurrency: int = setting("main", "initial_concurrency", whole(1, 10000), 5, "Deliveries at the same time to a site of which nothing is known yet.")
+    rate: Rate | None = field(default=None, metadata={"spec": Spec("main", "rate", RATE, None, "Messages to one site in a time; those above it wait.")})
+    unreachable_after: int = setting("main", "unreachable_after", whole(0, 1000), 1, "A site is given a rest when as many deliveries as go there at the same time have failed to connect, so many times over and with no success between; 0: never.")
+    unreachable_wait: int = setting("main", "unreachable_wait", whole(1, 86400), 60, "Seconds of that rest; mail for the site is deferred meanwhile without asking it.")
+    temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts, instead of those in outbound.ini.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +256,16 @@ class LogSettings(Settings):
     level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
     timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
     format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings(Settings):
+    """http.ini: a small HTTP server for files and for the pages of plugins."""
+
+    FILE: ClassVar[str] = "http.ini"
+
+    listen: tuple[str, ...] = setting("main", "listen", LIST, (), "Addresses to listen on, written as in smtp.ini; the port is 80 unless given, and 443 speaks TLS with the certificate of tls.ini. Empty: no HTTP server.")
+    docroot: str = setting("main", "docroot", TEXT, "http/html", "Directory with the files to show; relative to the installation.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +364,9 @@ SETTINGS: tuple[type[Settings], ...] = (
     OutboundSettings,
     OutboundRouteSettings,
     OutboundPoolSettings,
+    LimitSettings,
     LogSettings,
+    HttpSettings,
     RelaySettings,
     RelayDestDomainsSettings,
     SmtpForwardSettings,

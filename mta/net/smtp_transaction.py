@@ -116,6 +116,9 @@ class Transaction:
                 return
 
     def _take(self, step: _Step, reply: Reply) -> None:
+        # Nobody knows what a peer waits for that says 3yz to anything but DATA, or 2yz to DATA (RFC 5321 4.2.1).
+        if reply.kind == (2 if step.phase == "data" else 3):
+            self.in_step = False
         if step.rcpt is not None:
             if reply.kind == 2:
                 self._accepted.append(step.rcpt)
@@ -126,7 +129,6 @@ class Transaction:
             self._refused = None if self.open else refusal(reply)
         elif step.phase == "data":
             self._data = reply
-            self.in_step = reply.kind != 2  # nobody knows what a 250 to DATA means
 
     def _send_message(self, message: MessageSource) -> None:
         if not self._accepted or self._refused is not None:
@@ -136,6 +138,7 @@ class Transaction:
         for rcpts in [[rcpt] for rcpt in self._accepted] if self._lmtp else [self._accepted]:
             reply = self._dialogue.hear("dot", self._timeouts.dot)
             self.replies.update(dict.fromkeys(rcpts, _final(reply)))
+            self.in_step = self.in_step and reply.kind != 3
             if self._dialogue.farewell is not None:
                 break
         self.open = False

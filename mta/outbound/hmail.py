@@ -26,14 +26,21 @@ class HMail:
     __slots__ = ("_notes", "logger", "message", "name", "stale", "todo")
 
     def __init__(
-        self, name: QueueFileName, todo: Todo, message: MessageSource, logger: Logger, *, stale: bool = False
+        self,
+        name: QueueFileName,
+        todo: Todo,
+        message: MessageSource,
+        logger: Logger,
+        *,
+        stale: bool = False,
+        notes: Notes | None = None,
     ) -> None:
         self.stale = stale
         self.name = name
         self.todo = todo
         self.message = message
         self.logger = logger
-        self._notes: Notes | None = None
+        self._notes = notes
 
     @property
     def notes(self) -> Notes:

@@ -20,14 +20,14 @@ from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.rules import Rules
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.sources import AbsentSources, Pool
+from mta.outbound.todo import NEXT_HOP, Todo
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, OK, Verdict
 from mta.smtp.dsn import DSN
 from mta.smtp.reply import Reply
 
 MAX_CANDIDATES = 30
-REROUTE = "next_hop"  # the key of a queue file under which an operator's reroute is kept
-NEXT_HOP, OUTBOUND_IP, OUTBOUND_HELO = "queue.next_hop", "outbound_ip", "outbound_helo"  # Haraka's notes
+NOTED_HOP, OUTBOUND_IP, OUTBOUND_HELO = "queue.next_hop", "outbound_ip", "outbound_helo"  # Haraka's notes
 
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 
@@ -36,11 +36,13 @@ _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 class Route:
     """Where one mail may go.
 
-    site: what politeness is counted by; hops: best first, looked up as they are asked for; failover_on: see outbound.ini.
+    site: what politeness is counted by; hops: best first, looked up as they are asked for; chosen: an operator or a plugin
+    named the hops, not the DNS; failover_on: see outbound.ini.
     """
 
     site: str
     hops: Iterator[NextHop]
+    chosen: bool = False
     failover_on: str = "connection"
 
 
@@ -103,7 +105,12 @@ class Router:
         if hmail.todo.require_tls:
             hops = (replace(hop, tls="required") for hop in hops)
         hops = self._from_sources(hmail, choice, hops)
-        return Route(site, islice(hops, MAX_CANDIDATES), choice.failover_on)
+        return Route(site, islice(hops, MAX_CANDIDATES), bool(choice.hops), choice.failover_on)
+
+    def goes_by_domain(self, todo: Todo) -> bool:
+        """True when mail for the same domain goes the same way, whoever sends it."""
+        asked = todo.extra.get(NEXT_HOP) or todo.notes.get(NOTED_HOP)
+        return not (asked or self.rules.ask_senders or self._runner.has("get_mx"))
 
     # -- who decides
 
@@ -136,11 +143,11 @@ class Router:
 
     def _asked_for(self, hmail: HMail) -> list[NextHop] | None:
         """The next hops that an operator gave this mail, or a plugin noted when it came in; None when nobody did."""
-        if rerouted := hmail.todo.extra.get(REROUTE):
+        if rerouted := hmail.todo.extra.get(NEXT_HOP):
             return [self._known(hop) for hop in self._understood(rerouted, "The operator", hmail)]
         notes = hmail.todo.notes
-        noted = notes.get(NEXT_HOP) if "queue" in notes or NEXT_HOP in notes else None
-        return self._understood(noted, f"The note {NEXT_HOP}", hmail) if noted else None
+        noted = notes.get(NOTED_HOP) if "queue" in notes or NOTED_HOP in notes else None
+        return self._understood(noted, f"The note {NOTED_HOP}", hmail) if noted else None
 
     def _understood(self, answer: object, who: str, hmail: HMail) -> list[NextHop]:
         try:
@@ -227,7 +234,7 @@ def next_hops(answer: object) -> list[NextHop]:
 
 
 def reroute_to(text: str) -> str:
-    """What a queue file keeps under REROUTE, when an operator says where a mail shall go instead.
+    """What a queue file keeps under NEXT_HOP, when an operator says where a mail shall go instead.
 
     Raises NextHopError when it is no next hop, or has a password: queue files have no secrets.
     """

@@ -75,12 +75,16 @@ class Rule:
 
 
 class Rules:
-    """Routes in their order, found by what they are for: thousands of them cost a mail no more than a few."""
+    """Routes in their order, found by what they are for: thousands of them cost a mail no more than a few.
 
-    __slots__ = ("_by_recipient", "_by_sender", "_others", "_rules")
+    ask_senders: one of them is for certain senders.
+    """
+
+    __slots__ = ("_by_recipient", "_by_sender", "_others", "_rules", "ask_senders")
 
     def __init__(self, rules: Iterable[tuple[Rule, OutboundRouteSettings]] = ()) -> None:
         rules = tuple(rules)
+        self.ask_senders = any(rule.senders is not None for rule, _ in rules)
         self._rules = tuple(rule for rule, _ in rules)
         self._by_recipient: dict[str, list[int]] = {}
         self._by_sender: dict[str, list[int]] = {}

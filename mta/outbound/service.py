@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
+from mta.outbound.attempt import Attempts
 from mta.outbound.backoff import schedule
 from mta.outbound.bouncer import Bouncer
 from mta.outbound.delivery import Deliverer
+from mta.outbound.desk import Desk
 from mta.outbound.engine import Engine
+from mta.outbound.limits import Limits
 from mta.outbound.route import Router
 from mta.outbound.rules import rules_of
 from mta.outbound.settle import Settler
+from mta.outbound.sites import Site, Sites
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
+from mta.outbound.suspensions import Suspensions
+from mta.outbound.waiting import Waiting
+from mta.plugin.offload import Threads
 
 if TYPE_CHECKING:
     from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings, OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.spool import Spool
+    from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
@@ -32,7 +41,8 @@ class Outbound:
     """One spool with everything that empties it.
 
     spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now. routes, pools: the
-    sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost] can not be used.
+    sections of outbound_routes.ini and outbound_pools.ini. limits, suspensions: those of outbound_limits.ini and of the
+    operators; none unless given. Raises SmarthostError when routes, pools or [smarthost] can not be used.
     """
 
     def __init__(
@@ -47,8 +57,11 @@ class Outbound:
         bounce_template: Callable[[], Sequence[str]],
         routes: Sequence[tuple[str, OutboundRouteSettings]] = (),
         pools: Sequence[tuple[str, OutboundPoolSettings]] = (),
+        limits: Limits | None = None,
+        suspensions: Suspensions | None = None,
     ) -> None:
         self._logger = logger
+        self._settings = settings
         self._routes = routes
         self._pools = pools
         self.pool = ClientPool()
@@ -57,7 +70,23 @@ class Outbound:
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
         self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
-        self.engine = Engine(spool, self._deliverer, self._settler, runner, logger, settings)
+        self._sites = Sites(
+            limits or Limits(LimitSettings(), {}),
+            suspensions if suspensions is not None else Suspensions(None),
+            lambda: self._settings.concurrency_max,
+        )
+        waiting = Waiting(self._sites)
+        self._attempts = Attempts(
+            spool,
+            self._deliverer,
+            self._settler,
+            runner,
+            self._sites,
+            logger,
+            lambda site: self.engine.left(site),
+        )
+        self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
+        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, Threads().run)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
 
     def submit(self, transaction: Transaction) -> Reply:
@@ -88,6 +117,8 @@ class Outbound:
         self._deliverer.settings = settings
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
+        self._settings = settings
+        self._sites.configure()
         self.engine.configure(settings)
 
     def change_routes(self, routes: Sequence[tuple[str, OutboundRouteSettings]]) -> None:
@@ -105,6 +136,7 @@ class Outbound:
             self._lay_out(settings)
         except SmarthostError as error:
             self._logger.error(f"{error}; smarthosts, routes and pools stay as they were", origin="outbound")
+        self._attempts.hints.clear()
 
     def _lay_out(self, settings: OutboundSettings) -> None:
         """Tell the router about all of it, or about nothing. Raises SmarthostError."""
@@ -113,3 +145,15 @@ class Outbound:
         rules = rules_of(self._routes, pools, settings.enable_tls)
         pool = pool_named(settings.pool, pools, "outbound.ini [main]")
         self._router.smarthosts, self._router.rules, self._router.pool = hosts, rules, pool
+
+    def limit(self, limits: Limits) -> None:
+        """Take over changed limits."""
+        self._sites.configure(limits)
+        self._attempts.hints.clear()
+        self.engine.reconsider()
+
+    def _guess(self, todo: Todo) -> Site | None:
+        """The site where a mail will probably be counted: that of the last mail for its domain, if only that matters."""
+        if not self._router.goes_by_domain(todo):
+            return None
+        return self._attempts.hints.get(todo.domain)

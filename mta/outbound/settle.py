@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mta.logger import NOTICE, Logger
 from mta.outbound.backoff import delay
@@ -30,11 +30,13 @@ class Later:
     """The entry stays in the queue until due_ms (milliseconds since 1970).
 
     unsaved: the envelope that could not be written to disk; the one in the file still names recipients that are done.
+    reason: why it was put off, in one line.
     """
 
     name: QueueFileName
     due_ms: int
     unsaved: Todo | None = None
+    reason: str = ""
 
 
 SendBounce = Callable[[HMail, dict[Address, Outcome]], Reply]
@@ -82,7 +84,9 @@ class Settler:
             wait = self._wait_for(hmail, deferrals, wait or TROUBLE_WAIT)
             deferrals = deferrals if wait is not None else {}
         left = [rcpt for rcpt in outcomes if rcpt in failures or rcpt in deferrals]
-        return self._keep(hmail, left, wait or TROUBLE_WAIT) if left else self.forget(hmail)
+        if not left:
+            return self.forget(hmail)
+        return replace(self._keep(hmail, left, wait or TROUBLE_WAIT), reason=_why(outcomes[left[0]]))
 
     def postpone(self, hmail: HMail, wait: float, attempts: int) -> Later:
         """Put the whole entry off for so many seconds; durable if the disk lets us."""
@@ -228,6 +232,11 @@ def seconds(answer: object, default: float) -> float:
     except ValueError:
         return default
     return min(max(wait, 0.0), MAX_WAIT) if wait == wait else default
+
+
+def _why(outcome: Outcome) -> str:
+    host = f"{outcome.peer.host} said: " if outcome.peer is not None else ""
+    return f"{host}{outcome.reply}"
 
 
 def _receipt(hmail: HMail, peer: Peer, outcomes: Outcomes, rcpts: Sequence[Address]) -> Receipt:

@@ -24,7 +24,7 @@ __all__ = ["CorruptEntry", "EntryGone", "EntryMessage", "MessageSource", "Spool"
 
 ORIGIN = "outbound"
 READERS = 4  # threads; what writes has one of its own, so that no number of slow reads delays a 250
-NAMES_AT_ONCE = 512
+NAMES_AT_ONCE = 2048
 
 T = TypeVar("T")
 
@@ -132,14 +132,15 @@ class Spool:
             self._fresh = None
 
     def _recognise(self, name: str) -> QueueFileName | None:
-        if name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE) in (self._fresh or ()):
+        fresh = self._fresh or ()
+        if not name.startswith((TEMPORARY, SET_ASIDE)):
+            return None if name in fresh else self._parse(name)
+        if name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE) in fresh:
             return None
         if name.startswith(TEMPORARY):
             self._sweep(name)
-        elif name.startswith(SET_ASIDE):
-            self._logger.warn(f"'Skipping' error file in queue folder: {_readable(name)}", origin=ORIGIN)
         else:
-            return self._parse(name)
+            self._logger.warn(f"'Skipping' error file in queue folder: {_readable(name)}", origin=ORIGIN)
         return None
 
     def _parse(self, name: str) -> QueueFileName | None:

@@ -36,6 +36,11 @@ def open_directory(disk: Disk, path: Path) -> None:
     _probe(disk, path)
 
 
+def state_directory(path: Path) -> Path:
+    """Where what the queue knows beyond its entries is kept: beside it, for a Haraka would stumble over it inside."""
+    return path.with_name(path.name + ".state")
+
+
 def holder(path: Path) -> int | None:
     """The process whose queue directory this is at the moment; None when there is none that we know of."""
     try:

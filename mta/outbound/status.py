@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.spool_disk import Disk
-from mta.outbound.spool_entry import read_entry
+from mta.outbound.spool_entry import read_block, read_entry
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
+from mta.outbound.spool_message import EntryMessage
 from mta.outbound.todo import Todo
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedEntry:
-    """One entry and its envelope."""
+    """One entry and its envelope; size: bytes of its message."""
 
     name: QueueFileName
     todo: Todo
+    size: int
 
     def __str__(self) -> str:
         """The line of --qlist."""
@@ -48,13 +51,21 @@ def list_queue(directory: Path, problem: Callable[[str], None]) -> Iterator[Queu
     with _directory(directory) as disk:
         for name in _entry_names(disk):
             try:
-                yield QueuedEntry(name, read_entry(disk, name.text).todo)
+                entry = read_entry(disk, name.text)
+                yield QueuedEntry(name, entry.todo, entry.size)
             except EntryGone:
                 continue  # delivered, or moved to its next attempt, since we read its name
             except CorruptEntry as error:
                 problem(f"{name}: {error}")
             except OSError as error:
                 problem(f"{name}: {describe(error)}")
+
+
+def read_message(directory: Path, name: QueueFileName) -> Iterator[bytes]:
+    """The message of an entry in SMTP form, in pieces. Raises SpoolError."""
+    with _directory(directory) as disk:
+        entry = read_entry(disk, name.text)
+        yield from EntryMessage(entry, partial(read_block, disk, name.text, entry.size)).chunks()
 
 
 def stat_queue(directory: Path) -> QueueStat:

@@ -17,6 +17,7 @@ MAX_TIME_MS = 1 << 53
 MAX_DEPTH = 32  # of notes that have to be cleaned
 _KEYS = ("queue_time", "domain", "rcpt_to", "mail_from", "notes", "uuid", "force_tls")
 MAIL_PARAMS, RCPT_PARAMS, HOLD_UNTIL = "mail_params", "rcpt_params", "hold_until"
+NEXT_HOP = "next_hop"  # an URL, where an operator sends the entry
 _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
 
 

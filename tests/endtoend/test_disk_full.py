@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.conftest import RelayTo
-from tests.support import needs
 from tests.support.client import RawClient
+from tests.support.mounts import tmpfs
 from tests.support.server import Server, eventually
 from tests.support.sink import RecordingSink
 
@@ -26,18 +25,8 @@ Mount = Callable[[Path], None]
 @pytest.fixture
 def mount() -> Iterator[Mount]:
     """A function that mounts a file system of 1 MB on a directory."""
-    needs.root()
     with ExitStack() as stack:
-
-        def mount_on(directory: Path) -> None:
-            directory.mkdir(parents=True)
-            command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(directory)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode != 0:
-                needs.missing("the right to mount a file system", done.stderr.strip())
-            stack.callback(subprocess.run, ["umount", "-l", str(directory)], check=True)
-
-        yield mount_on
+        yield lambda directory: stack.enter_context(tmpfs(directory))
 
 
 def fill(directory: Path) -> Path:

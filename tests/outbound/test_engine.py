@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,79 +17,15 @@ from mta.config.schema import (
     SmarthostSettings,
 )
 from mta.config.sources import Source
-from mta.message.stream import MessageStream
-from mta.net.dns import Resolver
 from mta.outbound import engine as engine_module
-from mta.outbound.hot import HotMessage
-from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName
-from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import DELAY, DENYSOFT
 from mta.smtp.address import NULL, Address
-from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import opened, queue_files, todo_for
-from tests.support.plugins import runner_of
-from tests.support.server import eventually, free_port
-
-MESSAGE = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\nSubject: hi\r\n\r\nbody\r\n"
-
-
-class Site:
-    """An outbound side with its queue directory; start() and stop() as often as a test wants."""
-
-    def __init__(self, directory: Path, mx: FakeMx | None, *plugins: Plugin, **settings: object) -> None:
-        self.directory = directory
-        self.plugins = plugins
-        host = (mx.smarthost,) if mx else (f"127.0.0.1:{free_port()}",)
-        self.settings = OutboundSettings(smarthost=SmarthostSettings(host=host, tls="off"), **settings)
-        self.lines: list[str] = []
-
-    def open(self) -> Site:
-        runner, self.lines = runner_of(*self.plugins)
-        self.spool, self.disk = opened(self.directory, runner._logger)
-        self.outbound = Outbound(
-            spool=self.spool,
-            resolver=Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2),
-            runner=runner,
-            logger=runner._logger,
-            settings=self.settings,
-            me="relay.test",
-            bounce_template=lambda: ["", "{reason}"],
-        )
-        return self
-
-    def start(self) -> Site:
-        self.open()
-        self.outbound.start()
-        return self
-
-    def stop(self, drain: float = 2.0) -> None:
-        self.outbound.stop(drain)
-        self.spool.close()
-
-    def submit(self, *rcpts: str, mail_from: str = "sender@a.test", message: bytes = MESSAGE) -> None:
-        stream = MessageStream.from_message(message)
-        transaction = Transaction("UUID.1", Address.parse(mail_from), stream)
-        transaction.rcpt_to = [Address.parse(rcpt) for rcpt in rcpts or ("joe@b.test",)]
-        assert self.outbound.submit(transaction).code == 250
-
-    def put(self, *rcpts: str, due_in: float = 0.0, attempts: int = 0) -> QueueFileName:
-        """An entry on disk that the engine was not told of; the site is open but not started."""
-        now_ms = int(time.time() * 1000)
-        (name,) = self.spool.commit([todo_for(rcpts)], HotMessage([MESSAGE]), now_ms, now_ms)
-        return self.spool.reschedule(name, attempts, now_ms + int(due_in * 1000))
-
-    def entries(self) -> list[QueueFileName]:
-        names = [text for text in queue_files(self.directory) if not text.startswith((TEMPORARY, SET_ASIDE))]
-        return [QueueFileName.parse(text) for text in names]
-
-    def empty(self) -> bool:
-        return not queue_files(self.directory)
-
-    def logged(self, text: str) -> list[str]:
-        return [line for line in self.lines if text in line]
+from tests.support.outbound import queue_files
+from tests.support.relay import MESSAGE, Relay
+from tests.support.server import eventually
 
 
 @pytest.fixture
@@ -101,10 +36,10 @@ def mx() -> Iterator[FakeMx]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator:
-    made: list[Site] = []
+    made: list[Relay] = []
 
-    def make(mx: FakeMx | None, *plugins: Plugin, **settings: object) -> Site:
-        made.append(Site(tmp_path / "queue", mx, *plugins, **settings))
+    def make(mx: FakeMx | None, *plugins: Plugin, **settings: object) -> Relay:
+        made.append(Relay(tmp_path / "queue", mx, *plugins, **settings))
         return made[-1]
 
     yield make
@@ -450,16 +385,6 @@ def test_restart_delivers_what_was_left(site, mx) -> None:
     relay.outbound.flush()
     assert eventually(relay.empty)
     assert relay.logged("fails=1")
-
-
-def test_a_waiting_entry_is_small(site, mx) -> None:
-    relay = site(mx, disabled=True).start()
-    name = QueueFileName.of(
-        1795306899000, 1795306963000, 12, 4194304, "aBcDeF", 9999, "a-rather-long-host-name.example.net"
-    )
-    relay.outbound.engine.wake([name], [todo_for(["joe@b.test"])], None)
-    ((entry),) = relay.outbound.engine._heap
-    assert sys.getsizeof(entry) + sum(map(sys.getsizeof, entry)) + 8 < 500
 
 
 def test_null_sender_of_our_own_mail(site, mx) -> None:

@@ -11,7 +11,7 @@ from mta.config.sources import Source
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import DEFERRED, DELIVERED
 from tests.support.fake_mx import FakeMx
-from tests.support.relay import Relay
+from tests.support.sender import Sender
 
 NOT_OURS = "192.0.2.77"  # TEST-NET-1: on no machine
 
@@ -34,7 +34,7 @@ def hellos(mx: FakeMx) -> list[str]:
 
 
 def test_each_mail_has_an_address_of_the_pool_and_keeps_it(mx) -> None:
-    with Relay(mx.smarthost, pool="two", pools=TWO) as relay:
+    with Sender(mx.smarthost, pool="two", pools=TWO) as relay:
         by_uuid: dict[str, str] = {}
         for n in range(20):
             for _ in range(2):
@@ -52,7 +52,7 @@ def test_each_mail_has_an_address_of_the_pool_and_keeps_it(mx) -> None:
 
 def test_an_address_that_the_machine_does_not_have_is_passed_over(mx) -> None:
     pools = {"p": pool(Source(NOT_OURS, 1000), Source("127.0.0.5"))}
-    with Relay(mx.smarthost, pool="p", pools=pools) as relay:
+    with Sender(mx.smarthost, pool="p", pools=pools) as relay:
         for _ in range(3):
             assert relay.deliver().fate is DELIVERED
         assert relay.router.health.down() == []
@@ -62,9 +62,9 @@ def test_an_address_that_the_machine_does_not_have_is_passed_over(mx) -> None:
 
 
 def test_no_address_at_all_defers(mx) -> None:
-    with Relay(mx.smarthost, pool="p", pools={"p": pool(Source(NOT_OURS))}) as relay:
+    with Sender(mx.smarthost, pool="p", pools={"p": pool(Source(NOT_OURS))}) as relay:
         assert relay.deliver().fate is DEFERRED
-    with Relay(mx.smarthost, pool="p", pools={"p": pool(Source("::1"))}) as relay:
+    with Sender(mx.smarthost, pool="p", pools={"p": pool(Source("::1"))}) as relay:
         outcome = relay.deliver()
         assert (outcome.fate, outcome.reply.enhanced) == (DEFERRED, "4.4.4")
     assert mx.sessions == 0
@@ -80,7 +80,7 @@ def test_routes_have_pools_and_names_of_their_own(mx) -> None:
         "c": route("c"),
     }
     pools = {**TWO, "nine": pool(Source("127.0.0.9", 1, "nine.test")), "ten": pool(Source("127.0.0.10"))}
-    with Relay(mx.smarthost, pool="ten", routes=routes, pools=pools) as relay:
+    with Sender(mx.smarthost, pool="ten", routes=routes, pools=pools) as relay:
         for name in "abc":
             assert relay.deliver(f"joe@{name}.test").fate is DELIVERED
     assert mx.peers == ["127.0.0.8", "127.0.0.9", "127.0.0.10"]
@@ -91,7 +91,7 @@ def test_a_plugin_may_note_the_address_and_the_name(mx) -> None:
     def change(hmail: HMail) -> None:
         hmail.todo.notes.update(outbound_ip="127.0.0.11", outbound_helo="eleven.test")
 
-    with Relay(mx.smarthost, pool="two", pools=TWO) as relay:
+    with Sender(mx.smarthost, pool="two", pools=TWO) as relay:
         assert relay.deliver(change=change).fate is DELIVERED
     assert (mx.peers, hellos(mx)) == (["127.0.0.11"], ["eleven.test"])
 
@@ -103,7 +103,7 @@ def test_ipv6_hops_get_ipv6_sources() -> None:
         pytest.skip("this machine has no IPv6")
     with (
         server,
-        Relay(server.smarthost, pool="p", pools={"p": pool(Source("127.0.0.5", 9), Source("::1"))}) as relay,
+        Sender(server.smarthost, pool="p", pools={"p": pool(Source("127.0.0.5", 9), Source("::1"))}) as relay,
     ):
         assert relay.deliver().fate is DELIVERED
         assert server.peers == ["::1"]

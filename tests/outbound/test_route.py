@@ -14,8 +14,8 @@ from mta.outbound.route import reroute_to
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import OK
 from tests.support.fake_mx import FakeMx
-from tests.support.relay import Relay
-from tests.support.server import free_port
+from tests.support.ports import free_port
+from tests.support.sender import Sender
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class Route(Plugin):
 def test_the_order_of_those_who_decide() -> None:
     with FakeMx() as hooked, FakeMx() as rerouted, FakeMx() as noted, FakeMx() as routed, FakeMx() as smart:
         plugin = Route((OK, hooked.smarthost))
-        with Relay(smart.smarthost, routes={"r": to(routed)}, plugins=[plugin]) as relay:
+        with Sender(smart.smarthost, routes={"r": to(routed)}, plugins=[plugin]) as relay:
 
             def send(domain: str, *changes: Callable[[HMail], None]) -> None:
                 hmail = relay.hmail(f"joe@{domain}")
@@ -83,7 +83,7 @@ def test_the_order_of_those_who_decide() -> None:
 def test_a_route_may_be_the_mx(mx, other) -> None:
     routes = {"direct": OutboundRouteSettings(recipients=("b.test",), mx=True)}
     zone = {"b.test": {"MX": ["10 mx.b.test."]}, "mx.b.test": {"A": ["127.0.0.1"]}}
-    with Relay(other.smarthost, routes=routes, zone=zone) as relay:
+    with Sender(other.smarthost, routes=routes, zone=zone) as relay:
         route = relay.router.route(relay.hmail())
         assert (route.site, [(hop.host, hop.port) for hop in route.hops]) == ("b.test", [("127.0.0.1", 25)])
         assert relay.deliver("joe@c.test").fate is DELIVERED
@@ -105,7 +105,7 @@ def test_a_route_may_be_the_mx(mx, other) -> None:
     ],
 )
 def test_what_cannot_be_used_defers_and_is_told(change, mx) -> None:
-    with Relay(mx.smarthost) as relay:
+    with Sender(mx.smarthost) as relay:
         outcome = relay.deliver(change=change)
         assert (outcome.fate, str(outcome.reply)) == (DEFERRED, "451 4.3.5 No usable next hop")
         assert mx.sessions == 0
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_defers_and_is_told(change, mx) -> None:
 
 def test_a_reroute_to_a_known_host_has_its_password(mx) -> None:
     routes = {"far": to(mx, recipients=("z.test",), auth_user="me", auth_pass="pw", tls="required")}
-    with Relay(dead(), routes=routes) as relay:
+    with Sender(dead(), routes=routes) as relay:
         hmail = relay.hmail()
         reroute(f"smtp://{mx.smarthost}")(hmail)
         (hop,) = relay.router.route(hmail).hops
@@ -139,7 +139,7 @@ def test_what_an_operator_may_write() -> None:
 def test_equal_priorities_share_and_the_others_wait(mx, other) -> None:
     with (
         FakeMx() as backup,
-        Relay(f"{backup.smarthost} 20", f"{mx.smarthost} 10", f"{other.smarthost} 10") as relay,
+        Sender(f"{backup.smarthost} 20", f"{mx.smarthost} 10", f"{other.smarthost} 10") as relay,
     ):
         for _ in range(40):
             assert relay.deliver().fate is DELIVERED
@@ -149,7 +149,7 @@ def test_equal_priorities_share_and_the_others_wait(mx, other) -> None:
 
 def test_a_host_that_refuses_is_asked_last_until_it_is_up(mx, other) -> None:
     mx.drop("connect", times=1)
-    with Relay(mx.smarthost, other.smarthost) as relay:
+    with Sender(mx.smarthost, other.smarthost) as relay:
         assert relay.deliver().fate is DELIVERED
         assert relay.deliver().fate is DELIVERED
         assert (mx.sessions, len(other.messages)) == (1, 2)
@@ -163,7 +163,7 @@ def test_a_host_that_refuses_is_asked_last_until_it_is_up(mx, other) -> None:
 
 def test_the_only_host_is_asked_although_it_is_down(mx) -> None:
     mx.drop("connect")
-    with Relay(mx.smarthost) as relay:
+    with Sender(mx.smarthost) as relay:
         assert relay.deliver().fate is DEFERRED
         assert relay.router.health.down() == [mx.smarthost]
         assert relay.deliver().fate is DELIVERED
@@ -175,7 +175,7 @@ def test_the_only_host_is_asked_although_it_is_down(mx) -> None:
 )
 def test_a_host_that_answers_is_not_down(phase: str, reply: str, mx) -> None:
     mx.reply(phase, reply).reply("helo", "554 no")
-    with Relay(mx.smarthost) as relay:
+    with Sender(mx.smarthost) as relay:
         relay.deliver()
         assert relay.router.health.down() == []
 
@@ -185,7 +185,7 @@ def test_the_order_of_mx_hosts_changes_inside_a_priority_only() -> None:
         "b.test": {"MX": ["10 a.mx.test.", "10 b.mx.test.", "20 c.mx.test."]},
         **{f"{n}.mx.test": {"A": [f"203.0.113.{i}"]} for i, n in enumerate("abc")},
     }
-    with Relay(zone=zone) as relay:
+    with Sender(zone=zone) as relay:
         for hop in relay.router.route(relay.hmail()).hops:
             if hop.from_dns == "a.mx.test":
                 relay.router.health.failed(hop, "refused")
@@ -195,13 +195,13 @@ def test_the_order_of_mx_hosts_changes_inside_a_priority_only() -> None:
 
 
 def test_the_list_of_a_plugin_keeps_its_order(mx, other) -> None:
-    with Relay(plugins=[Route((OK, [mx.smarthost, other.smarthost]))]) as relay:
+    with Sender(plugins=[Route((OK, [mx.smarthost, other.smarthost]))]) as relay:
         for _ in range(10):
             assert relay.deliver().fate is DELIVERED
     assert len(mx.messages) == 10
 
 
 def test_settings_may_name_a_unix_socket_and_a_host_that_is_not_there(mx) -> None:
-    with Relay("lmtp:///nowhere/lmtp.sock", mx.smarthost) as relay:
+    with Sender("lmtp:///nowhere/lmtp.sock", mx.smarthost) as relay:
         assert relay.deliver().fate is DELIVERED
         assert relay.router.health.down() == ["/nowhere/lmtp.sock"]

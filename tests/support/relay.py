@@ -1,92 +1,87 @@
-"""Routing and delivery attempts of the real parts, with a name server on loopback."""
+"""An outbound side with a queue directory of its own, made of the real parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from types import TracebackType
+import time
+from pathlib import Path
 
-from mta.config.schema import (
-    OutboundPoolSettings,
-    OutboundRouteSettings,
-    OutboundSettings,
-    SmarthostSettings,
-)
-from mta.net.client_pool import ClientPool
+from mta.config.schema import OutboundSettings, SmarthostSettings
+from mta.message.stream import MessageStream
 from mta.net.dns import Resolver
-from mta.outbound.delivery import Deliverer
-from mta.outbound.hmail import HMail
-from mta.outbound.mx import NoRoute
-from mta.outbound.outcome import Outcome, of_reply
-from mta.outbound.route import Router
-from mta.outbound.rules import rules_of
-from mta.outbound.smarthost import smarthosts
-from mta.outbound.sources import pool_named, pools_of
+from mta.outbound.hot import HotMessage
+from mta.outbound.limits import Limits
+from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName
+from mta.outbound.service import Outbound
+from mta.outbound.suspensions import Suspensions
 from mta.plugin.hooks import Plugin
-from tests.support.dns_server import DnsServer, Zone
-from tests.support.outbound import hmail_for
+from mta.smtp.address import Address
+from mta.transaction import Transaction
+from tests.support.fake_mx import FakeMx
+from tests.support.outbound import opened, queue_files, todo_for
 from tests.support.plugins import runner_of
+from tests.support.ports import free_port
 
-BODY = b"Subject: hello\r\n\r\nbody\r\n"
+MESSAGE = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\nSubject: hi\r\n\r\nbody\r\n"
 
 
 class Relay:
-    """Smarthosts as outbound.ini writes them, routes and pools by name; a context manager. lines: the log."""
+    """An outbound side with its queue directory; start() and stop() as often as a test wants."""
 
-    def __init__(
-        self,
-        *hosts: str,
-        failover_on: str = "connection",
-        pool: str = "",
-        routes: Mapping[str, OutboundRouteSettings] | None = None,
-        pools: Mapping[str, OutboundPoolSettings] | None = None,
-        zone: Zone | None = None,
-        plugins: Sequence[Plugin] = (),
-    ) -> None:
-        runner, self.lines = runner_of(*plugins)
-        self._logger = runner._logger
-        self.dns = DnsServer(zone or {})
-        resolver = Resolver(["127.0.0.1"], port=self.dns.port, timeout=1.0, lifetime=1.0)
-        settings = OutboundSettings(
-            connect_timeout=5,
-            local_mx_ok=True,
-            smarthost=SmarthostSettings(host=hosts, tls="off", failover_on=failover_on),
+    limits: Limits | None = None
+    suspensions: Suspensions | None = None
+
+    def __init__(self, directory: Path, mx: FakeMx | None, *plugins: Plugin, **settings: object) -> None:
+        self.directory = directory
+        self.plugins = plugins
+        host = (mx.smarthost,) if mx else (f"127.0.0.1:{free_port()}",)
+        self.settings = OutboundSettings(smarthost=SmarthostSettings(host=host, tls="off"), **settings)
+        self.lines: list[str] = []
+
+    def open(self) -> Relay:
+        runner, self.lines = runner_of(*self.plugins)
+        self.spool, self.disk = opened(self.directory, runner._logger)
+        self.outbound = Outbound(
+            spool=self.spool,
+            resolver=Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2),
+            runner=runner,
+            logger=runner._logger,
+            settings=self.settings,
+            me="relay.test",
+            bounce_template=lambda: ["", "{reason}"],
+            limits=self.limits,
+            suspensions=self.suspensions,
         )
-        self.clients = ClientPool()
-        self.router = Router(resolver, runner, runner._logger, settings, smarthosts(settings))
-        known = pools_of((pools or {}).items())
-        self.router.rules = rules_of((routes or {}).items(), known, True)
-        self.router.pool = pool_named(pool, known, "")
-        self.deliverer = Deliverer(self.router, self.clients, settings, "relay.test")
-
-    def hmail(self, *rcpts: str, sender: str = "sender@a.test", uuid: str = "UUID.1.1") -> HMail:
-        """A mail to recipients of one domain."""
-        rcpts = rcpts or ("joe@b.test",)
-        domain = rcpts[0].partition("@")[2]
-        hmail = hmail_for(rcpts, BODY, domain=domain, mail_from=sender, logger=self._logger)
-        hmail.todo = replace(hmail.todo, uuid=uuid)
-        return hmail
-
-    def send(self, hmail: HMail) -> dict[str, Outcome]:
-        """Make one attempt."""
-        try:
-            outcomes = self.deliverer.deliver(hmail, self.deliverer.route(hmail))
-        except NoRoute as error:
-            outcomes = dict.fromkeys(hmail.todo.rcpt_to, of_reply(error.reply))
-        return {rcpt.address: outcome for rcpt, outcome in outcomes.items()}
-
-    def deliver(self, *rcpts: str, change: Callable[[HMail], object] | None = None) -> Outcome:
-        """Make an attempt for one mail, which `change` may change before; the outcome of its first recipient."""
-        hmail = self.hmail(*rcpts)
-        if change is not None:
-            change(hmail)
-        return next(iter(self.send(hmail).values()))
-
-    def __enter__(self) -> Relay:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.clients.close_all()
-        self.dns.close()
+    def start(self) -> Relay:
+        self.open()
+        self.outbound.start()
+        return self
+
+    def stop(self, drain: float = 2.0) -> None:
+        self.outbound.stop(drain)
+        self.spool.close()
+
+    def submit(self, *rcpts: str, mail_from: str = "sender@a.test", message: bytes = MESSAGE) -> None:
+        stream = MessageStream.from_message(message)
+        transaction = Transaction("UUID.1", Address.parse(mail_from), stream)
+        transaction.rcpt_to = [Address.parse(rcpt) for rcpt in rcpts or ("joe@b.test",)]
+        assert self.outbound.submit(transaction).code == 250
+
+    def put(
+        self, *rcpts: str, due_in: float = 0.0, attempts: int = 0, domain: str = "b.test"
+    ) -> QueueFileName:
+        """An entry on disk that the engine was not told of; the site is open but not started."""
+        now_ms = int(time.time() * 1000)
+        (name,) = self.spool.commit([todo_for(rcpts, domain=domain)], HotMessage([MESSAGE]), now_ms, now_ms)
+        return self.spool.reschedule(name, attempts, now_ms + int(due_in * 1000))
+
+    def entries(self) -> list[QueueFileName]:
+        names = [text for text in queue_files(self.directory) if not text.startswith((TEMPORARY, SET_ASIDE))]
+        return [QueueFileName.parse(text) for text in names]
+
+    def empty(self) -> bool:
+        return not queue_files(self.directory)
+
+    def logged(self, text: str) -> list[str]:
+        return [line for line in self.lines if text in line]

@@ -6,10 +6,12 @@ DIRECTORY/N/done. Ends after the first round that survives.
 
 import os
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from mta.logger import Logger
+from mta.outbound.qfile import TEMPORARY, QueueFileName
 from mta.outbound.spool import Spool
 from tests.support.disk import DieAt, SteppingDisk
 from tests.support.entries import LARGE, NOW, SMALL, Message, todo
@@ -23,8 +25,9 @@ def main() -> None:
         if pid == 0:
             live(directory, number)
             os._exit(0)
-        if os.waitpid(pid, 0)[1] == 0:
-            return
+        status = os.waitpid(pid, 0)[1]
+        if not os.WIFSIGNALED(status):  # it survived, or a step went wrong
+            sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def live(directory: Path, number: int) -> None:
@@ -38,6 +41,8 @@ def live(directory: Path, number: int) -> None:
     spool.open()
     spool.commit([todo(9)], Message(SMALL), NOW)
     death.armed = True
+    (alone,) = spool.commit([todo(4, rcpts=2)], Message(SMALL), NOW)
+    tell("committed_alone")
     moved, rewritten, forgotten = spool.commit([todo(1), todo(2, rcpts=2), todo(3)], Message(LARGE), NOW)
     tell("committed")
     moved = spool.reschedule(moved, 1, NOW + 64_000)
@@ -51,7 +56,29 @@ def live(directory: Path, number: int) -> None:
     tell("quarantining")
     spool.quarantine(moved)
     tell("quarantined")
+    partly_delivered(spool, alone, tell)
+    start_again(directory / "queue", spool, death)
+    tell("started_again")
+
+
+def partly_delivered(spool: Spool, name: QueueFileName, tell: Callable[[str], None]) -> None:
+    """What settling does: the envelope first, then the attempt is counted."""
+    tell("rewriting")
+    spool.rewrite(name, todo(4, rcpts=1))
+    tell("rewritten_alone")
+    spool.reschedule(name, 2, NOW + 128_000)
+    tell("rescheduled_alone")
+
+
+def start_again(queue: Path, spool: Spool, death: DieAt) -> None:
+    """Sweep what a crash left behind, dying at that too."""
     spool.close()
+    for number in range(3):
+        (queue / f"{TEMPORARY}{NOW}_{NOW}_0_1_left_{number}_h").write_bytes(LARGE[:1000])
+    again = Spool(queue, Logger(write=lambda line: None), hostname="h", disk=SteppingDisk(death))
+    again.open()
+    assert len(list(again.walk())) == 3
+    again.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,32 @@
+"""Rates as operators write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mta.config.rate import Rate, parse_rate, show_rate
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "shown"),
+    [
+        ("100/1m", Rate(100, 60), "100/m"),
+        ("10/s", Rate(10, 1), "10/s"),
+        (" 5000 / 2 H ", Rate(5000, 7200), "5000/2h"),
+        ("1/d", Rate(1, 86400), "1/d"),
+        ("7/90s", Rate(7, 90), "7/90s"),
+        ("", None, ""),
+    ],
+)
+def test_rates(text: str, rate: Rate | None, shown: str) -> None:
+    assert parse_rate(text) == rate
+    assert show_rate(rate) == shown
+    assert parse_rate(shown) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["100", "/m", "x/m", "0/m", "5/0m", "5/w", "-1/s", "1.5/s", "99999999999/s", "1/s/s"]
+)
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        parse_rate(text)
