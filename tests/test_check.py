@@ -189,7 +189,7 @@ WARNINGS: list[tuple[dict[str, str], str]] = [
     ({"smtp.ini": "listen=127.0.0.1:0\nlissten=25\n"}, "config/smtp.ini:2: warning: [main] lissten: unknown key, did you mean listen?"),
     ({"smtp.ini": "listen=127.0.0.1:0\nsmtps_port=4650\n"}, "config/smtp.ini:2: warning: [main] smtps_port: no address of listen has this port"),
     ({"me": "; our name\nthe best server\n"}, "config/me:2: warning: 'the best server' is not a host name"),
-    ({"databytes": "1000\n"}, "config/databytes: warning: not read; write [max] bytes in connection.ini"),
+    ({"databytes": "1000\n"}, "config/databytes: warning: an old file, whose place is taken by [max] bytes in connection.ini"),
     ({"outbound.ini": "pool_timeout=5\n"}, "config/outbound.ini:1: warning: [main] pool_timeout: Haraka 3 dropped this setting"),
     ({"smtp_forward.ini": "port=many\n"}, "config/smtp_forward.ini:1: warning: [main] port: 'many' is not a whole number (no plugin in use reads this file)"),
     ({"plugins": "rcpt_to.in_host_list\n", "relay_acl_allow": "everybody\n"}, "config/relay_acl_allow:1: warning: 'everybody' is neither an address nor a network (no plugin in use reads this file)"),

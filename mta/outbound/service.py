@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mta.outbound.spool import Spool
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
+    from mta.plugin.server import Contents, MailOptions, Recipients
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
@@ -93,9 +94,15 @@ class Outbound:
         """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
         return self._submitter.submit(transaction)
 
-    def send(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Queue a mail of our own: header and body in lines, dots not stuffed."""
-        return self._submitter.send(mail_from, rcpts, contents)
+    def send(
+        self,
+        mail_from: Address | str,
+        rcpts: Recipients,
+        contents: Contents,
+        **options: Unpack[MailOptions],
+    ) -> Reply:
+        """Queue a mail of our own; see mta.plugin.server.Server.send_email."""
+        return self._submitter.send(mail_from, rcpts, contents, **options)
 
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""
