@@ -107,6 +107,8 @@ ERRORS: list[tuple[dict[str, str], str]] = [
     ({"outbound_routes.ini": "[r]\nmx=true\n"}, "config/outbound_routes.ini:2: error: [r]: needs recipients or senders"),
     ({"outbound_routes.ini": "[r]\nrecipients=*\nhost=a b:c\n"}, "config/outbound_routes.ini:3: error: [r] host: b:c is not a host name"),
     ({"outbound_routes.ini": "[r]\nrecipients=*\nhost=a\npool=p\n"}, "config/outbound_routes.ini:2: error: [r]: pool: there is no [p] in outbound_pools.ini"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test\noauth_token_url=https://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] has oauth_token_url but no auth_user"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=http://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] OAuth: a token endpoint is reached by https"),
     ({"outbound.ini": "[smarthost]\nhost=a b:c\n"}, "config/outbound.ini:2: error: [smarthost] host: b:c is not a host name"),
 ]  # fmt: skip
 
@@ -163,6 +165,39 @@ def test_who_may_read_the_passwords_of_routes(house: Path) -> None:
     assert found(house) == []
     (house / "config" / "pw").chmod(0o644)
     assert found(house)[0].startswith("config/pw: error: holds a password and is open to other users")
+
+
+def test_a_refresh_token_that_others_may_read(house: Path) -> None:
+    token = house / "config" / "refresh"
+    section = f"[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=https://x.test/\noauth_client_id=me\noauth_refresh_token_file={token}\n"
+    write(house, {"outbound.ini": section, "refresh": "r\n"})
+    token.chmod(0o600)
+    assert found(house) == []
+    token.chmod(0o644)
+    assert found(house) == [
+        "config/refresh: error: holds a password and is open to other users (mode 0644): chmod 600 or 640"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        (None, "can not be read: No such file or directory"),
+        ("\n", "holds no token: its first line is empty or too long"),
+    ],
+)
+def test_a_refresh_token_that_is_not_there(house: Path, content: str | None, doubt: str) -> None:
+    token = house / "config" / "refresh"
+    section = f"[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=https://x.test/\noauth_client_id=me\noauth_refresh_token_file={token}\n"
+    write(house, {"outbound.ini": section})
+    if content is not None:
+        write(house, {"refresh": content})
+        token.chmod(0o600)
+    (line,) = found(house)
+    assert line.startswith("config/outbound.ini:6: ") and line.endswith(
+        f"[smarthost] oauth_refresh_token_file: config/refresh {doubt}"
+    )
+    assert ": error: " not in line and start(house) is None
 
 
 def test_a_running_server_keeps_what_it_had_when_a_value_becomes_wrong(house: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Outbound:
         self._settings = settings
         self._routes = routes
         self._pools = pools
-        self.pool = ClientPool()
+        self.pool = ClientPool(settings.connections)
         self._router = Router(resolver, runner, logger, settings)
         self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
@@ -122,6 +122,7 @@ class Outbound:
         self._router.settings = settings
         self._change_ways(settings)
         self._deliverer.settings = settings
+        self.pool.settings = settings.connections
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
         self._settings = settings

@@ -8,12 +8,11 @@ from mta.config.schema import OutboundRouteSettings, OutboundSettings, Smarthost
 from mta.config.smarthost import prioritised
 from mta.net.hop_list import by_priority
 from mta.net.next_hop import NextHop, NextHopError, TlsPolicy
+from mta.outbound.smarthost_token import SmarthostError, token_source
+
+__all__ = ["SmarthostError", "hops_of", "smarthosts", "tls_of"]
 
 Section = SmarthostSettings | OutboundRouteSettings
-
-
-class SmarthostError(Exception):
-    """A section that names next hops can not be used as it is; the text is one line that says why."""
 
 
 def smarthosts(settings: OutboundSettings) -> tuple[NextHop, ...]:
@@ -28,7 +27,11 @@ def hops_of(section: Section, where: str, enable_tls: bool) -> tuple[NextHop, ..
     user, password = _credentials(section, where)
     tls = tls_of(section.tls, enable_tls)
     hops = by_priority(_hop(text, priority, tls, where) for text, priority in prioritised(section.host))
-    return tuple(replace(hop, auth_user=user, auth_pass=password) for hop in hops)
+    hops = [replace(hop, auth_user=user, auth_pass=password) for hop in hops]
+    if isinstance(section, OutboundRouteSettings):
+        return tuple(hops)
+    token = token_source(section)
+    return tuple(replace(hop, auth_type=section.auth_type or None, token=token) for hop in hops)
 
 
 def tls_of(wish: str, enable_tls: bool) -> TlsPolicy:
@@ -50,6 +53,8 @@ def _credentials(section: Section, where: str) -> tuple[str | None, str | None]:
         if section.auth_pass or section.auth_pass_file or section.auth_pass_env:
             raise SmarthostError(f"{where} has a password but no auth_user")
         return None, None
+    if isinstance(section, SmarthostSettings) and section.oauth_token_url:
+        return section.auth_user, None
     if not section.auth_pass:  # the configuration has put there what auth_pass_file or auth_pass_env holds
         raise SmarthostError(f"{where} has auth_user but no auth_pass, auth_pass_file or auth_pass_env")
     return section.auth_user, section.auth_pass

@@ -19,7 +19,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from mta.config.schema import OutboundSettings, SmarthostSettings  # noqa: E402
-from tests.outbound.test_engine import Site  # noqa: E402
+from tests.outbound.test_engine import Relay  # noqa: E402
 from tests.support.outbound import todo_for  # noqa: E402
 from tests.support.proc import rss_kib  # noqa: E402
 
@@ -46,7 +46,7 @@ def fill(directory: Path, later: int, due: int) -> None:
 
 def main() -> None:
     directory, port = Path(sys.argv[1]), int(sys.argv[2])
-    site = Site(directory, None)
+    site = Relay(directory, None)
     host = SmarthostSettings(host=(f"127.0.0.1:{port}",), tls="off")
     site.settings = OutboundSettings(smarthost=host, temp_fail_intervals=(3600,))
     site.open()
