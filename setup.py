@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent
 SHIPPED = ("plugins", "etc", "docs")
 PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
 SASL = ["scramp>=1.5"]
+REDIS = ["redis>=5"]
 
 
 def version() -> str:
@@ -50,14 +51,17 @@ setup(
     extras_require={
         "passwords": PASSWORDS,
         "sasl": SASL,
+        "redis": REDIS,
         "test": [
             "pytest>=8",
             "pytest-timeout",
             "pytest-xdist>=3.6",
             "hypothesis",
             "trustme",
+            "flufl.bounce>=4",
             *PASSWORDS,
             *SASL,
+            *REDIS,
         ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],

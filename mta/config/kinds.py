@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mta.config.envelopes import parse_domains, parse_senders
-from mta.config.intervals import parse_intervals, show_intervals
+from mta.config.intervals import parse_intervals, parse_span, show_intervals, show_span
 from mta.config.rate import parse_rate, show_rate
-from mta.config.smarthost import parse_hosts
+from mta.config.smarthost import is_host_name, parse_hosts
 from mta.config.sources import Source, parse_address, parse_sources
 
 T = TypeVar("T")
@@ -131,6 +131,17 @@ def _networks(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(_network(re.sub(r"^\[(.*)\]", r"\1", text.strip())) for text in texts if text.strip())
 
 
+def _hosts_or_networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Names in lower case; addresses and networks as NETWORKS takes them."""
+    found = []
+    for text in texts:
+        if is_host_name(text.strip()):
+            found.append(text.strip().lower().rstrip("."))
+        elif text.strip():
+            found += _networks([text])
+    return tuple(found)
+
+
 def _ports(texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(_PORT.parse([text]) for text in _commas(texts))
 
@@ -154,9 +165,21 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    """An address in plain form; what it means is for those to find out who send mail to it."""
+    if text and not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", text):
+        raise ValueError(f"{text!r} is not an address")
+    return text
+
+
 TEXT = scalar("text", str)
+ADDRESS = scalar("an address such as postmaster@example.com", _address)
+SPAN = scalar("0, or a time such as 90s, 30m, 4h, 5d; a number alone is seconds", parse_span, show_span)
 SECRET = scalar("text", str, secret=True)
 FLAG = scalar("true, false", _flag, _show_flag)
+FLAG_OR_SAME: Kind[bool | None] = scalar(
+    "true, false", _flag, lambda value: "" if value is None else _show_flag(value)
+)
 LEVEL = scalar(", ".join(LEVELS).lower(), _level, str.lower)
 SECONDS = scalar("a number of seconds, 0 for no limit", _seconds, lambda value: f"{value:g}")
 INTERVALS = scalar(
@@ -181,7 +204,7 @@ SENDERS: Kind[tuple[str, ...]] = Kind(
     lambda texts: parse_senders(",".join(texts)),
     ", ".join,
 )
-ADDRESS = scalar("an IP address", parse_address)
+IP_ADDRESS = scalar("an IP address", parse_address)
 SOURCES: Kind[tuple[Source, ...]] = Kind(
     "an IP address, its weight (1), our name in EHLO: 192.0.2.1 10 mail1.example.com",
     parse_sources,
@@ -191,6 +214,9 @@ SOURCES: Kind[tuple[Source, ...]] = Kind(
 NETWORK = scalar("an address such as 192.0.2.1 or 2001:db8::1, a network such as 192.0.2.0/24", _network)
 NETWORKS: Kind[tuple[str, ...]] = Kind(
     "an address or a network such as 192.0.2.0/24, one each", _networks, ", ".join, array=True
+)
+HOSTS_OR_NETWORKS: Kind[tuple[str, ...]] = Kind(
+    "a domain, a host name, an address or a network, one each", _hosts_or_networks, ", ".join, array=True
 )
 _PORT = whole(1, 65535)
 PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)

@@ -8,13 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from mta.config.bounce_rules import BOUNCE_RULE
 from mta.config.kinds import (
     ADDRESS,
     CLIENT_MECHANISMS,
     DOMAINS,
     FLAG,
+    FLAG_OR_SAME,
     HOSTS,
+    HOSTS_OR_NETWORKS,
     INTERVALS,
+    IP_ADDRESS,
     LEVEL,
     LINES,
     LIST,
@@ -30,6 +34,7 @@ from mta.config.kinds import (
     SECRET,
     SENDERS,
     SOURCES,
+    SPAN,
     TEXT,
     TLS_VERSION,
     choice,
@@ -130,8 +135,38 @@ class ConnectionSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundTlsSettings(Settings):
+    """tls.ini [outbound]: encryption of what goes out."""
+
+    FILE: ClassVar[str] = "tls.ini"
+
+    key: tuple[str, ...] = setting("outbound", "key", LIST, (), "PEM file with the key of the certificate that hosts are shown who ask for one; empty: that of [main]. Only the first is used.")
+    cert: tuple[str, ...] = setting("outbound", "cert", LIST, (), "PEM file with that certificate, followed by those of its issuers; empty: that of [main].")
+    ca: str = setting("outbound", "ca", TEXT, "", "PEM file with the authorities whose certificates prove a host's name; empty: those of the system.")
+    ciphers: str = setting("outbound", "ciphers", TEXT, "", "Ciphers of TLS 1.2 and before in the way of OpenSSL; empty: as in [main].")
+    min_version: str = setting("outbound", "minVersion", TLS_VERSION, "", "Oldest version of TLS that is spoken; empty: as in [main].")
+    reject_unauthorized: bool | None = setting("outbound", "rejectUnauthorized", FLAG_OR_SAME, None, "Where TLS is offered, send only if the certificate proves the host's name; empty: as in [main].")
+    force_tls_hosts: tuple[str, ...] = setting("outbound", "force_tls_hosts", HOSTS_OR_NETWORKS, (), "Next hops that must have TLS with a certificate that proves their name, or the mail waits, one `force_tls_hosts[]=` each: addresses, networks, names of hosts, or domains of recipients. Those of [main] count too.")
+    no_tls_hosts: tuple[str, ...] = setting("outbound", "no_tls_hosts", HOSTS_OR_NETWORKS, (), "Next hops that TLS is not tried with, because theirs is broken, one `no_tls_hosts[]=` each.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRedisSettings(Settings):
+    """tls.ini [redis]: a memory, shared by servers, of peers whose TLS fails."""
+
+    FILE: ClassVar[str] = "tls.ini"
+
+    disable_for_failed_hosts: bool = setting("redis", "disable_for_failed_hosts", FLAG, False, "Remember in Redis, too, which hosts failed in the TLS handshake, so that it is not tried again; every server remembers for itself for an hour. Needs the package redis.")
+    disable_expiry: int = setting("redis", "disable_expiry", whole(1), 604800, "Seconds that a next hop is remembered in Redis.")
+    disable_inbound_expiry: int = setting("redis", "disable_inbound_expiry", whole(1), 3600, "Seconds that a client whose STARTTLS failed is not offered it again; only with disable_for_failed_hosts, and never on port 587.")
+    host: str = setting("redis", "host", TEXT, "127.0.0.1", "Where Redis runs.")
+    port: int = setting("redis", "port", whole(1, 65535), 6379, "Its port.")
+    db: int = setting("redis", "db", whole(0), 0, "Its database.")
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings(Settings):
-    """tls.ini: encryption of what comes in."""
+    """tls.ini: encryption of what comes in and what goes out."""
 
     FILE: ClassVar[str] = "tls.ini"
     REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
@@ -148,9 +183,12 @@ class TlsSettings(Settings):
     reject_unauthorized: bool = setting("main", "rejectUnauthorized", FLAG, False, "Refuse TLS with clients that have no certificate which can be verified.")
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
+    force_tls_hosts: tuple[str, ...] = setting("main", "force_tls_hosts", HOSTS_OR_NETWORKS, (), "The same as `force_tls_hosts[]` of [outbound].")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
     authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
     authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
+    outbound: OutboundTlsSettings = field(default_factory=OutboundTlsSettings, metadata={"group": OutboundTlsSettings})
+    redis: TlsRedisSettings = field(default_factory=TlsRedisSettings, metadata={"group": TlsRedisSettings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +246,17 @@ class TimeoutSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class SecuritySettings(Settings):
+    """outbound.ini [security]: the policies of recipients' domains."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    mta_sts: bool = setting("security", "mta_sts", FLAG, True, "Heed MTA-STS (RFC 8461): domains say by HTTPS which hosts take their mail, by TLS with a valid certificate only.")
+    dane: str = setting("security", "dane", choice("off", "ad"), "ad", "Heed DANE (RFC 7672): domains say by DNSSEC which certificates their hosts have. `ad` believes the AD bit of the name servers in /etc/resolv.conf, if all of them are on this machine.")
+    dns_trusted: bool = setting("security", "dns_trusted", FLAG, False, "Believe the AD bit of name servers on other machines too: they validate DNSSEC, and nobody on the way to them can forge their answers.")
+
+
+@dataclass(frozen=True, slots=True)
 class TlsReportSettings(Settings):
     """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
 
@@ -216,6 +265,19 @@ class TlsReportSettings(Settings):
     report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
     organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
     contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings(Settings):
+    """outbound.ini [reports]: what senders are told about their mail."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    failures: bool = setting("reports", "failures", FLAG, True, "Send bounces. Without them a sender never learns that a recipient failed; the log does.")
+    full_max: int = setting("reports", "full_max", whole(0), 262144, "Bytes up to which a message comes back whole when its sender asked for that (RET=FULL); of larger ones only the header does.")
+    delay_warning: int = setting("reports", "delay_warning", SPAN, 14400, "After this time a sender is told, once, that the mail still waits; 0: never.")
+    double_bounce: str = setting("reports", "double_bounce", choice("drop", "postmaster"), "drop", "A bounce that can not be delivered: only the log tells, or a report goes to postmaster_address.")
+    postmaster_address: str = setting("reports", "postmaster_address", ADDRESS, "", "Who gets those reports; empty: postmaster at the name of this server.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +297,15 @@ class OutboundSettings(Settings):
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
     pool: str = setting("main", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: the system chooses.")
+    retry_jitter: int = setting("main", "retry_jitter", whole(0, 50), 10, "Percent by which each wait is made longer or shorter at random, so that mails put off together do not come back together; no wait becomes shorter than 5 seconds.")
+    maximum_age: int = setting("main", "maximum_age", SPAN, 432000, "Age at which a mail that waits is tried for the last time, counted from its release if it was held; then it bounces. The waits above may end it sooner. 0: no limit.")
+    reports: ReportSettings = field(default_factory=ReportSettings, metadata={"group": ReportSettings})
     chunking: bool = setting("main", "chunking", FLAG, True, "Send messages by BDAT where the next hop offers CHUNKING (RFC 3030): one round trip less.")
     eight_bit_downgrade: str = setting("main", "eight_bit_downgrade", choice("send", "convert", "bounce"), "send", "A message with 8 bit octets for a next hop that does not offer 8BITMIME: `send` it as it is, which nearly all of them take, `convert` its parts to 7 bit, which breaks DKIM signatures, or `bounce` it. What can not be converted bounces.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
     connections: ConnectionPoolSettings = field(default_factory=ConnectionPoolSettings, metadata={"group": ConnectionPoolSettings})
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings, metadata={"group": TimeoutSettings})
+    security: SecuritySettings = field(default_factory=SecuritySettings, metadata={"group": SecuritySettings})
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 
@@ -277,7 +343,7 @@ class OutboundRouteSettings(Settings):
     auth_pass_env: str = setting("route", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
     failover_on: str = setting("route", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
     pool: str = setting("route", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: `pool` of outbound.ini.")
-    bind: str = setting("route", "bind", ADDRESS, "", "The one address that mail leaves from, instead of a pool.")
+    bind: str = setting("route", "bind", IP_ADDRESS, "", "The one address that mail leaves from, instead of a pool.")
     bind_helo: str = setting("route", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: as the pool or `me` says.")
 
 
@@ -355,7 +421,7 @@ class SmtpForwardSettings(Settings):
     forwarding_host_pool: tuple[str, ...] = setting("main", "forwarding_host_pool", HOSTS, (), "Several servers that share the mail, instead of `host`; one is asked when another is not there. With a number behind each, lower ones first.")
     dead_forwarding_host_retry_secs: int = setting("main", "dead_forwarding_host_retry_secs", whole(1), 10, "Seconds for which a server of the pool that was not there is asked after the others.")
     using_lmtp: bool = setting("main", "using_lmtp", FLAG, False, "The server speaks LMTP.")
-    bind: str = setting("main", "bind", ADDRESS, "", "Address of this machine to connect from; empty: the system chooses.")
+    bind: str = setting("main", "bind", IP_ADDRESS, "", "Address of this machine to connect from; empty: the system chooses.")
     bind_helo: str = setting("main", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: the name in `me`.")
     one_message_per_rcpt: bool = setting("main", "one_message_per_rcpt", FLAG, False, "Hand the message over once for each recipient, over one connection.")
     domain_selector: str = setting("main", "domain_selector", choice("rcpt_to", "mail_from"), "rcpt_to", "Whose domain, or address, chooses the section: the recipient's or the sender's.")
@@ -400,6 +466,23 @@ LISTS = (
     ),
     LinesFile(
         "outbound.bounce_message", "Text of a bounce: header fields, an empty line, the body.", raw=True
+    ),
+    LinesFile("outbound.bounce_message_html", "The body of a bounce as HTML; empty: text only.", raw=True),
+    LinesFile(
+        "outbound.bounce_message_image",
+        "A picture for that HTML: a MIME part with its own header fields; empty: none.",
+        raw=True,
+    ),
+    LinesFile("outbound.delay_message", "The same as outbound.bounce_message for a delay warning.", raw=True),
+    LinesFile(
+        "outbound.delivered_message",
+        "The same as outbound.bounce_message for a report of success, which a sender has to ask for.",
+        raw=True,
+    ),
+    LinesFile(
+        "outbound.bounce_rules",
+        "Rules that put the replies of next hops into categories; the first that fits counts.",
+        kind=BOUNCE_RULE,
     ),
 )
 SETTINGS: tuple[type[Settings], ...] = (

@@ -11,10 +11,12 @@ from mta.net.ip import parse_ip
 
 if TYPE_CHECKING:
     from mta.net.oauth import TokenSource
+    from mta.net.tls_security import TlsSecurity
 
 TlsPolicy = Literal["opportunistic", "required", "off"]
 
 SMTP_PORT = 25
+SMTPS_PORT = 465  # RFC 8314 3.3
 LMTP_PORT = 24
 SMTPS_PORT = 465
 _PORTS = {"smtp": SMTP_PORT, "smtps": SMTPS_PORT, "lmtp": LMTP_PORT}
@@ -31,8 +33,9 @@ class NextHop:
 
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
-    auth_type: the SASL mechanism, else the best one offered; implicit_tls: TLS begins before the banner (RFC 8314 3.3);
-    token: gives access tokens, which are used instead of a password.
+    auth_type: the SASL mechanism, else the best one offered; token: gives access tokens, which are used instead of a
+    password; tls: STARTTLS when offered, always and with a certificate that proves the name (unless `security` asks for
+    another proof), or never; implicit_tls: TLS before the banner; security: what a policy asks of this host.
     """
 
     host: str
@@ -48,13 +51,14 @@ class NextHop:
     from_dns: str | None = None
     tls: TlsPolicy = "opportunistic"
     implicit_tls: bool = False
+    security: TlsSecurity | None = field(default=None, repr=False)
     token: TokenSource | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, text: str, *, priority: int = 0, tls: TlsPolicy = "opportunistic") -> NextHop:
         """Read `smtp://user:pass@host:port`, `lmtp://host`, `lmtp:///path`, `host:port`, `[v6]:port`, an address or a name.
 
-        `smtps://host` is TLS from the first byte, and always verified. Raises NextHopError, which never shows the password.
+        `smtps://host` is TLS from the start with a certificate that must prove the name, on port 465 (RFC 8314). Raises NextHopError, which never shows the password.
         """
         text = text.strip()
         parts = _split(text)
@@ -94,6 +98,7 @@ class NextHop:
             self.from_dns,
             self.tls,
             self.implicit_tls,
+            self.security,
             self.token,
         )
 

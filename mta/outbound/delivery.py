@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from mta.config.schema import OutboundSettings
@@ -25,6 +26,7 @@ from mta.outbound.outcome import DEFERRED, FAILED, Fate, Outcome, Peer, of_repli
 from mta.outbound.route import Route, Router
 from mta.outbound.sources import is_absent_source
 from mta.outbound.spool_errors import SpoolError
+from mta.outbound.tls_policy import advice
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -61,7 +63,10 @@ class Deliverer:
         self.settings = settings
 
     def route(self, hmail: HMail) -> Route:
-        """Where the mail may go. Raises NoRoute."""
+        """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
+        by = hmail.todo.deliver_by
+        if by is not None and by.returns and by.moment <= time.time():
+            raise NoRoute(Reply(550, "Delivery time expired, as its sender asked", "5.4.7"))
         return self._router.route(hmail)
 
     def deliver(self, hmail: HMail, route: Route) -> dict[Address, Outcome]:
@@ -103,10 +108,12 @@ class Deliverer:
             )
         except ClientError as error:
             self._note_failure(hop, error)
-            attempt.hop_failed(_of_error(error, hop), str(error))
+            self._router.tls.learn(hmail, hop, error)
+            attempt.hop_failed(_of_error(error, hop), advice(hop, error))
             return True
         if not client.reused:
             self._router.health.succeeded(hop)
+        self._router.tls.learn(hmail, hop, client)
         params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
@@ -197,8 +204,9 @@ class _Attempt:
 
     def broke_off(self, broken: BrokenConversation, client: SmtpClient) -> bool:
         self.note(broken.replies, client)
-        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client))
-        if broken.phase == "dot":
+        uncertain = broken.phase == "dot"
+        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client), uncertain=uncertain)
+        if uncertain:
             # It may have been taken. Asking another host now would make a second copy more likely than waiting.
             self.end(lost)
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import cast
@@ -72,6 +73,7 @@ def addresses(hop: NextHop, resolver: Resolver, settings: OutboundSettings) -> l
     return [at(hop, ip) for ip in found[:MAX_ADDRESSES]] or [hop]
 
 
+@lru_cache(maxsize=1024)  # the same few hops all day
 def at(hop: NextHop, ip: str) -> NextHop:
     """The same next hop at one address, remembering the name it was found by."""
     if hop.host == ip:

@@ -14,12 +14,14 @@ from mta.net.dns import Resolver
 from mta.net.hop_list import taking_turns
 from mta.net.host_health import HostHealth
 from mta.net.ip import address_literal, parse_ip
-from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError, TlsPolicy
+from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopError, TlsPolicy
+from mta.net.no_tls import NoTlsHosts
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.rules import Rules
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.sources import AbsentSources, Pool
+from mta.outbound.tls_policy import TlsPolicies
 from mta.outbound.todo import NEXT_HOP, Todo
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, OK, Verdict
@@ -63,7 +65,7 @@ class Router:
     """Knows the next hops for a mail. One for each engine.
 
     Change `settings`, `smarthosts`, `rules` and `pool` (where mail leaves from that no rule says more about) at any time.
-    Tell `health` and `absent` what became of the hops.
+    Tell `health` and `absent` what became of the hops. tls: what each of them must prove.
     """
 
     __slots__ = (
@@ -76,6 +78,7 @@ class Router:
         "rules",
         "settings",
         "smarthosts",
+        "tls",
     )
 
     def __init__(
@@ -85,6 +88,7 @@ class Router:
         logger: Logger,
         settings: OutboundSettings,
         smarthosts: Sequence[NextHop] = (),
+        tls: TlsPolicies | None = None,
     ) -> None:
         self._resolver = resolver
         self._runner = runner
@@ -95,6 +99,7 @@ class Router:
         self.pool: Pool | None = None
         self.health = HostHealth(logger)
         self.absent = AbsentSources(logger)
+        self.tls = tls or TlsPolicies(resolver, NoTlsHosts(logger))
 
     def route(self, hmail: HMail) -> Route:
         """The site that takes this mail, and its next hops, at most MAX_CANDIDATES. Raises NoRoute when there is none.
@@ -102,9 +107,7 @@ class Router:
         The hops raise NoRoute too, when none of the names that they come from has an address, or no source reaches them.
         """
         choice = self._choice(hmail)
-        site, hops = self._reachable(choice, hmail.todo.domain)
-        if hmail.todo.require_tls:
-            hops = (replace(hop, tls="required") for hop in hops)
+        site, hops = self._reachable(choice, hmail)
         hops = self._from_sources(hmail, choice, hops)
         return Route(site, islice(hops, MAX_CANDIDATES), bool(choice.hops), choice.failover_on)
 
@@ -175,16 +178,18 @@ class Router:
 
     # -- what can be reached, and from where
 
-    def _reachable(self, choice: _Choice, domain: str) -> tuple[str, Iterator[NextHop]]:
+    def _reachable(self, choice: _Choice, hmail: HMail) -> tuple[str, Iterator[NextHop]]:
         if choice.hops:
             hops = taking_turns(choice.hops) if choice.shared else choice.hops
-            return site_of_hops(choice.hops), self.health.up_first(self._resolved(hops))
+            reachable = self.health.up_first(self._resolved(hops))
+            return site_of_hops(choice.hops), (self.tls.for_chosen(hmail, hop) for hop in reachable)
+        domain = hmail.todo.domain
         hosts = mail_hosts(domain, self._resolver)
         found = candidates(domain, hosts, self._resolver, self.settings, self.health)
         if choice.tls is not None:
             tls = choice.tls
             found = (replace(hop, tls=tls) for hop in found)
-        return site_of_hosts(host for _, host in hosts), found
+        return site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, found)
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:
@@ -262,7 +267,8 @@ def _from_mapping(given: Mapping[str, object]) -> NextHop:
         raise NextHopError("a next hop needs a host or a path")
     values["host"] = str(values.get("host", "")).rstrip(".")
     lmtp = bool(values.get("using_lmtp"))
-    values["port"] = int(str(values.get("port") or (LMTP_PORT if lmtp else SMTP_PORT)))
+    port = LMTP_PORT if lmtp else SMTPS_PORT if values.get("implicit_tls") else SMTP_PORT
+    values["port"] = int(str(values.get("port") or port))
     values["priority"] = int(str(values.get("priority") or 0))
     return NextHop(**values)  # type: ignore[arg-type]  # the keys were checked just above
 

@@ -19,6 +19,7 @@ from mta.net.hop_list import read_pool, taking_turns
 from mta.net.host_health import HostHealth, is_our_own
 from mta.net.ip import ip_in_list, is_ip, is_local, is_private, parse_network
 from mta.net.next_hop import NextHop, NextHopError
+from mta.net.no_tls import NoTlsHosts
 from mta.net.smtp_client import (
     BrokenConversation,
     ClientError,
@@ -101,6 +102,7 @@ __all__ = [
     "MessageStream",
     "NextHop",
     "NextHopError",
+    "NoTlsHosts",
     "Notes",
     "Params",
     "Plugin",
