@@ -24,6 +24,8 @@ from mta.config.schema import (
     ConnectionSettings,
     HttpSettings,
     LimitSettings,
+    OutboundPoolSettings,
+    OutboundRouteSettings,
     OutboundSettings,
     SmtpSettings,
 )
@@ -239,6 +241,10 @@ class Worker:
                 self._outbound_settings.security,
                 state_directory(spool.directory),
             ),
+            routes=self.config.sections(
+                OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
+            ),
+            pools=self.config.sections(OutboundPoolSettings, lambda pools: self.outbound.change_pools(pools)),
         )
 
     def _open_control(self, spool: Spool) -> ControlServer:

@@ -16,16 +16,18 @@ from mta.outbound.desk import Desk
 from mta.outbound.engine import Engine
 from mta.outbound.limits import Limits
 from mta.outbound.route import Router
+from mta.outbound.rules import rules_of
 from mta.outbound.settle import Settler
 from mta.outbound.sites import Site, Sites
 from mta.outbound.smarthost import SmarthostError, smarthosts
+from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
 from mta.outbound.suspensions import Suspensions
 from mta.outbound.waiting import Waiting
 from mta.plugin.offload import Threads
 
 if TYPE_CHECKING:
-    from mta.config.schema import OutboundSettings
+    from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings, OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.counters import Counters
@@ -45,7 +47,8 @@ class Outbound:
     spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
     bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
     operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
-    Raises SmarthostError when [smarthost] can not be used.
+    routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
+    can not be used.
     """
 
     def __init__(
@@ -59,15 +62,19 @@ class Outbound:
         me: str,
         read_template: Callable[[str], Sequence[str]],
         bounce_rules: Sequence[str] = (),
+        routes: Sequence[tuple[str, OutboundRouteSettings]] = (),
+        pools: Sequence[tuple[str, OutboundPoolSettings]] = (),
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
     ) -> None:
         self._logger = logger
         self._settings = settings
-        self._runner = runner
+        self._routes = routes
+        self._pools = pools
         self.pool = ClientPool(settings.connections)
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
+        self._router = Router(resolver, runner, logger, settings, tls=tls)
+        self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         self._waits = schedule(settings)
         self._bouncer = Bouncer(me, read_template, self.send, settings)
@@ -141,12 +148,9 @@ class Outbound:
             self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
 
     def configure(self, settings: OutboundSettings) -> None:
-        """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
-        try:
-            self._router.smarthosts = smarthosts(settings)
-        except SmarthostError as error:
-            self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
+        """Take over changed settings; what they say about next hops is left as it was when it can not be used."""
         self._router.settings = settings
+        self._change_ways(settings)
         self._router.tls.security = settings.security
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
@@ -157,6 +161,31 @@ class Outbound:
         self._settings = settings
         self._sites.configure()
         self.engine.configure(settings)
+
+    def change_routes(self, routes: Sequence[tuple[str, OutboundRouteSettings]]) -> None:
+        """Take over changed routes, unless they can not be used."""
+        self._routes = routes
+        self._change_ways(self._router.settings)
+
+    def change_pools(self, pools: Sequence[tuple[str, OutboundPoolSettings]]) -> None:
+        """Take over changed pools, unless they, or the routes with them, can not be used."""
+        self._pools = pools
+        self._change_ways(self._router.settings)
+
+    def _change_ways(self, settings: OutboundSettings) -> None:
+        try:
+            self._lay_out(settings)
+        except SmarthostError as error:
+            self._logger.error(f"{error}; smarthosts, routes and pools stay as they were", origin="outbound")
+        self._attempts.hints.clear()
+
+    def _lay_out(self, settings: OutboundSettings) -> None:
+        """Tell the router about all of it, or about nothing. Raises SmarthostError."""
+        hosts = smarthosts(settings)
+        pools = pools_of(self._pools)
+        rules = rules_of(self._routes, pools, settings.enable_tls)
+        pool = pool_named(settings.pool, pools, "outbound.ini [main]")
+        self._router.smarthosts, self._router.rules, self._router.pool = hosts, rules, pool
 
     def limit(self, limits: Limits) -> None:
         """Take over changed limits."""
@@ -172,6 +201,6 @@ class Outbound:
 
     def _guess(self, todo: Todo) -> Site | None:
         """The site where a mail will probably be counted: that of the last mail for its domain, if only that matters."""
-        if self._runner.has("get_mx"):
+        if not self._router.goes_by_domain(todo):
             return None
         return self._attempts.hints.get(todo.domain)
