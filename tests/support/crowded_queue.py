@@ -19,9 +19,9 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from mta.config.schema import OutboundSettings, SmarthostSettings  # noqa: E402
-from tests.support.relay import Relay  # noqa: E402
 from tests.support.outbound import todo_for  # noqa: E402
 from tests.support.proc import rss_kib  # noqa: E402
+from tests.support.relay import Relay  # noqa: E402
 
 MESSAGE = b"Subject: one of many\r\n\r\nhello\r\n"
 DAY = 86_400_000  # milliseconds

@@ -29,8 +29,8 @@ from mta.plugin.hooks import Plugin  # noqa: E402
 from mta.plugin.verdict import DENYSOFT  # noqa: E402
 from mta.smtp.address import Address  # noqa: E402
 from mta.transaction import Transaction  # noqa: E402
-from tests.support.relay import Relay  # noqa: E402
 from tests.support.numbered_mail import message, recipients, sender  # noqa: E402
+from tests.support.relay import Relay  # noqa: E402
 
 SENDERS = 4
 LIVES = (
