@@ -189,7 +189,9 @@ class Engine:
         count = 0
         try:
             for count, name in enumerate(self._spool.walk(), start=1):
-                self.put(Later(name, 0 if self._flushed and not name.is_held else name.next_attempt))
+                due_ms = 0 if self._flushed and not name.is_held else name.next_attempt
+                if self._waits.push(due_ms, name.text):
+                    self._changed.set()
                 if count % LOAD_BATCH == 0:
                     sleep(0)
         except SpoolError as error:
