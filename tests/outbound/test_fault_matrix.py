@@ -21,11 +21,11 @@ from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import OK
 from mta.smtp.address import Address
 from mta.transaction import Transaction
-from tests.outbound.test_engine import Site
 from tests.support.fake_mx import FakeMx
 from tests.support.fault_table import Cell, cells, confusing, expected, unknown
 from tests.support.faulty_hop import FaultyHop
 from tests.support.outbound import queue_files
+from tests.support.relay import Relay
 from tests.support.server import eventually
 
 LATER = 3600  # seconds
@@ -107,7 +107,7 @@ class Stage:
 class Play:
     """A wave of cells and the outbound side that meets them, from the faults to the good end."""
 
-    def __init__(self, site: Site, stages: Sequence[Stage], reports: FakeMx) -> None:
+    def __init__(self, site: Relay, stages: Sequence[Stage], reports: FakeMx) -> None:
         self.site = site
         self.stages = stages
         self.reports = reports
@@ -220,7 +220,7 @@ def play(wave: Sequence[Cell], directory: Path, tls: ssl.SSLContext) -> list[str
         for hop in [hop for stage in stages for hop in stage.hops]:
             stack.callback(hop.close)
         settings = {"temp_fail_intervals": (LATER,), "connect_timeout": 1, "concurrency_max": 4 * WAVE}
-        site = Site(directory, None, Ways(stages, reports), **settings).start()
+        site = Relay(directory, None, Ways(stages, reports), **settings).start()
         stack.callback(site.stop, 0)
         scene = Play(site, stages, reports)
         scene.submit(FIRST)

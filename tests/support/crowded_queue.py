@@ -19,9 +19,9 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from mta.config.schema import OutboundSettings, SmarthostSettings  # noqa: E402
-from tests.outbound.test_engine import Site  # noqa: E402
 from tests.support.outbound import todo_for  # noqa: E402
 from tests.support.proc import rss_kib  # noqa: E402
+from tests.support.relay import Relay  # noqa: E402
 
 MESSAGE = b"Subject: one of many\r\n\r\nhello\r\n"
 DAY = 86_400_000  # milliseconds
@@ -46,7 +46,7 @@ def fill(directory: Path, later: int, due: int) -> None:
 
 def main() -> None:
     directory, port = Path(sys.argv[1]), int(sys.argv[2])
-    site = Site(directory, None)
+    site = Relay(directory, None)
     host = SmarthostSettings(host=(f"127.0.0.1:{port}",), tls="off")
     site.settings = OutboundSettings(smarthost=host, temp_fail_intervals=(3600,))
     site.open()
@@ -60,7 +60,7 @@ def main() -> None:
     print(
         json.dumps({"seconds": loaded, "waiting": site.outbound.engine.waiting, "bytes": memory}), flush=True
     )
-    sys.stdin.read()
+    gevent.get_hub().threadpool.apply(sys.stdin.read)
     site.stop(0)
 
 

@@ -29,8 +29,8 @@ from mta.plugin.hooks import Plugin  # noqa: E402
 from mta.plugin.verdict import DENYSOFT  # noqa: E402
 from mta.smtp.address import Address  # noqa: E402
 from mta.transaction import Transaction  # noqa: E402
-from tests.outbound.test_engine import Site  # noqa: E402
 from tests.support.numbered_mail import message, recipients, sender  # noqa: E402
+from tests.support.relay import Relay  # noqa: E402
 
 SENDERS = 4
 LIVES = (
@@ -89,8 +89,8 @@ def fork(live: Callable[[], None]) -> int:
     os._exit(0)
 
 
-def site(directory: Path, port: int) -> Site:
-    found = Site(directory / "queue", None, Soon(), temp_fail_intervals=(5,) * 50)
+def site(directory: Path, port: int) -> Relay:
+    found = Relay(directory / "queue", None, Soon(), temp_fail_intervals=(5,) * 50)
     host = SmarthostSettings(host=(f"127.0.0.1:{port}",), tls="off")
     found.settings = OutboundSettings(smarthost=host, temp_fail_intervals=(5,) * 50)
     return found.start()
