@@ -216,7 +216,9 @@ class Engine:
             self._changed.clear()
             if jump := self._clock.jump():
                 self._logger.warn(f"the clock was set by {jump / 1000:g} seconds", origin="outbound")
-                self._waits.shift(jump)
+                # Forth: a clock that was slow when the names were read may have been put right, so their times count.
+                if jump < 0:
+                    self._waits.shift(jump)
             if self._waits.sites.forget_idle(time.monotonic()):
                 self._attempts.hints.clear()
             while self._has_room and (job := self._next()):
