@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Most tests wait for a server, so more run at a time than there are processors. In their order the longest come early.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all lint bench clean
 
@@ -11,17 +13,17 @@ run: $(READY)
 	@$(BIN)/python bin/haraka demo $(if $(ONCE),--once)
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-all: $(VENV)/.ready-fuzz
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)
+bench: $(VENV)/.ready-test
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(READY): setup.py mta/version.py

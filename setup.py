@@ -50,7 +50,15 @@ setup(
     extras_require={
         "passwords": PASSWORDS,
         "sasl": SASL,
-        "test": ["pytest>=8", "pytest-timeout", "hypothesis", "trustme", *PASSWORDS, *SASL],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout",
+            "pytest-xdist>=3.6",
+            "hypothesis",
+            "trustme",
+            *PASSWORDS,
+            *SASL,
+        ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },

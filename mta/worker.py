@@ -16,11 +16,25 @@ from gevent.event import Event
 
 from mta import memory, paths
 from mta.check import preflight
+from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import ME, QUEUE_DIR, ConnectionSettings, LimitSettings, OutboundSettings, SmtpSettings
+from mta.config.schema import (
+    ME,
+    QUEUE_DIR,
+    ConnectionSettings,
+    HttpSettings,
+    LimitSettings,
+    OutboundSettings,
+    SmtpSettings,
+)
 from mta.control import address as control_address
 from mta.control.orders import Orders
 from mta.control.server import ControlServer
+from mta.http.files import Files
+from mta.http.server import HttpServer
+from mta.http.site import HttpSite
+from mta.http.tls import PORT as HTTPS_PORT
+from mta.http.tls import server_context
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -51,6 +65,7 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
 
 ORIGIN = "server"
+HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
 
@@ -62,7 +77,10 @@ class Server:
     """What plugins know as `self.server`: notes they share, and a way to send mail.
 
     public_ip: the address that the Internet knows this server by, "" when the operator did not say.
+    http: where plugins add their pages.
     """
+
+    http: HttpSite
 
     def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
         self.notes = Notes()
@@ -122,11 +140,13 @@ class Worker:
         self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
         self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
-        self._named_limits = self.config.repeated(LimitSettings, self._on_named_limits)
+        self._named_limits = self.config.named(LimitSettings, self._on_named_limits)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
-        self._sockets = self._bind()
+        self._sockets = self._bind([Endpoint.parse(text) for text in self._smtp.listen])
+        self.addresses = [name[:2] for sock in self._sockets if isinstance(name := sock.getsockname(), tuple)]
+        self._make_http()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
@@ -168,14 +188,32 @@ class Worker:
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
 
-    def _bind(self) -> list[_socket.socket]:
+    def _bind(self, endpoints: Sequence[Endpoint]) -> list[_socket.socket]:
         sockets: list[_socket.socket] = []
-        for text in self._smtp.listen:
-            sock = Endpoint.parse(text).bind()
+        for endpoint in endpoints:
+            sock = endpoint.bind()
             self._undo.append(sock.close)
             sockets.append(sock)
-        self.addresses = [name[:2] for sock in sockets if isinstance(name := sock.getsockname(), tuple)]
         return sockets
+
+    def _make_http(self) -> None:
+        """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
+        settings = self.config.settings(HttpSettings)
+        self._server.http = HttpSite(Files(self.install_dir / settings.docroot))
+        self._http_endpoints = [Endpoint.parse(text, HTTP_PORT) for text in settings.listen]
+        sockets = self._bind(self._http_endpoints)
+        self.http_addresses = [sock.getsockname() for sock in sockets]
+        try:
+            contexts = [
+                server_context(self.config) if endpoint.port == HTTPS_PORT else None
+                for endpoint in self._http_endpoints
+            ]
+        except ValueError as error:
+            raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
+        self._http = HttpServer(
+            [*zip(sockets, contexts, strict=True)], self._server.http, self.logger, self.me
+        )
+        self._undo.append(self._http.stop)
 
     def _open_spool(self) -> Spool:
         spool = Spool(
@@ -258,12 +296,21 @@ class Worker:
         self._listener.start()
         self._control.start()
         self._undo.append(self._control.stop)
+        self._begin_http()
         self._started = True
         memory.settle()
         for text in self._smtp.listen:
             self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
         if not self.tls.usable and self._wants_tls():
             self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
+
+    def _begin_http(self) -> None:
+        if not self._http_endpoints:
+            return
+        self.hooks.run("init_http", self._server)
+        self._http.start()
+        for endpoint in self._http_endpoints:
+            self.logger.log(NOTICE, f"Listening on {endpoint} for HTTP", origin=ORIGIN)
 
     def _wants_tls(self) -> bool:
         """True when somebody expects TLS: the operator lists the plugin, or listens on a port for it."""
@@ -336,6 +383,7 @@ class Worker:
         self.logger.notice("Shutting down.", origin=ORIGIN)
         deadline = time.monotonic() + self._drain_seconds
         self._listener.stop()
+        self._http.stop(min(self._drain_seconds, HTTP_DRAIN_SECONDS))
         self._listener.join(max(deadline - time.monotonic(), 0.0))
         self.outbound.stop(max(deadline - time.monotonic(), 0.0))
         self._roll_back()

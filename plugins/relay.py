@@ -53,6 +53,7 @@ class Relay(Plugin):
     def register_acl(self) -> None:
         self.load_acl(self.config.get("relay_acl_allow", "list", on_change=self.load_acl))
         self.register_hook("connect_init", self.acl)
+        self.register_hook("connect", self.acl_again, -100)
         self.register_hook("connect", self.pass_relaying)
 
     def register_dest_domains(self) -> None:
@@ -90,6 +91,12 @@ class Relay(Plugin):
         connection.results.add(self, {"pass": "acl"})
         connection.relaying = True
         return OK
+
+    def acl_again(self, connection: Connection) -> Answer:
+        """Behind XCLIENT the client is another one, with rights of its own; connect_init was asked about the proxy."""
+        if connection.notes.get("xclient"):
+            self.acl(connection)
+        return None
 
     def pass_relaying(self, connection: Connection) -> Answer:
         """Our own clients need not please the plugins that judge strangers."""

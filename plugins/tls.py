@@ -6,8 +6,10 @@ from mta.plugin import (
     DENY,
     DSN,
     OK,
+    Address,
     Answer,
     Connection,
+    Params,
     Plugin,
     TlsSettings,
     ip_in_list,
@@ -16,6 +18,7 @@ from mta.plugin import (
 
 ALREADY_ON = DSN.create(503, "TLS is on already", 5, 1)
 LOGGED_IN = DSN.create(503, "STARTTLS comes before AUTH", 5, 1)
+FIRST = DSN.sec_unspecified("Must issue a STARTTLS command first", 530)  # RFC 3207 4
 NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
 NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
 
@@ -30,6 +33,7 @@ class Tls(Plugin):
 
     def register(self) -> None:
         self.load(self.config.settings(TlsSettings, on_change=self.load))
+        self.register_hook("mail", self.mail, -100)  # before anybody accepts the sender
 
     def load(self, settings: TlsSettings) -> None:
         for entry in settings.no_tls_hosts:
@@ -54,6 +58,16 @@ class Tls(Plugin):
             and connection.local.port not in self.cfg.no_starttls_ports
             and not ip_in_list(connection.remote.ip, self.no_tls_hosts)
         )
+
+    def must_start(self, connection: Connection) -> bool:
+        """True for clients that need a certificate: without TLS they can't have shown it."""
+        ip = connection.remote.ip
+        return ip_in_list(ip, self.cfg.authorized_hosts) and not ip_in_list(
+            ip, self.cfg.authorized_hosts_exclude
+        )
+
+    def mail(self, connection: Connection, sender: Address, params: Params) -> Answer:
+        return (DENY, FIRST) if not connection.tls.enabled and self.must_start(connection) else None
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
         if verb != "STARTTLS":

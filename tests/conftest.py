@@ -4,4 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from tests.support.needs import pytest_runtest_makereport  # noqa: E402, F401  (after patching; in CI a skip fails)
+from tests.support import parallel  # noqa: E402  (after patching)
+from tests.support.needs import pytest_runtest_makereport  # noqa: E402, F401  (in CI a skip fails)
+
+parallel.use_native_locks()

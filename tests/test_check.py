@@ -339,14 +339,23 @@ def test_plugins_are_let_go_again(house: Path) -> None:
 # -- ports and the queue directory
 
 
-def test_a_port_that_somebody_else_has(house: Path) -> None:
+@pytest.mark.parametrize("file", ["smtp.ini", "http.ini"])
+def test_a_port_that_somebody_else_has(house: Path, file: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        write(house, {"smtp.ini": f"listen=127.0.0.1:{port}\n"})
+        write(house, {file: f"listen=127.0.0.1:{port}\n"})
         assert found(house) == [
-            f"config/smtp.ini:1: error: [main] listen: cannot listen on 127.0.0.1:{port}: "
+            f"config/{file}:1: error: [main] listen: cannot listen on 127.0.0.1:{port}: "
             f"another process listens there already (process {os.getpid()})"
         ]
+
+
+def test_a_port_for_mail_and_pages(house: Path) -> None:
+    write(house, {"smtp.ini": "listen=127.0.0.1:2525\n", "http.ini": "listen=2525\n"})
+    assert found(house)[0] == (
+        "config/http.ini:1: error: [main] listen: 127.0.0.1:2525 and [::0]:2525 cannot both be listened on, "
+        "one includes the other"
+    )
 
 
 def test_a_unix_socket_that_somebody_else_has(house: Path) -> None:

@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 from mta.check.findings import Findings, Severity
-from mta.check.preflight import endpoints
+from mta.check.preflight import endpoints, http_endpoints
 from mta.config import Config, Problem
 from mta.config.schema import QUEUE_DIR
 from mta.net.endpoint import Endpoint, EndpointError
@@ -21,7 +21,7 @@ def check_ports(config: Config, installation: Path, findings: Findings) -> None:
     if server is not None:
         running = f"the server of this installation is running (process {server})"
         findings.add(Severity.NOTE, Problem(str(queue), running))
-    for where, endpoint in endpoints(config):
+    for where, endpoint in (*endpoints(config), *http_endpoints(config)):
         if isinstance(endpoint, Endpoint):
             _check(where, endpoint, server, findings)
 

@@ -13,6 +13,7 @@ from mta.config.schema import (
     QUEUE_DIR,
     VALUES,
     ConnectionSettings,
+    HttpSettings,
     LimitSettings,
     LogSettings,
     OutboundSettings,
@@ -25,8 +26,18 @@ from mta.net.ip import address_literal, is_local
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
 
-CORE = (SmtpSettings, ConnectionSettings, TlsSettings, OutboundSettings, LimitSettings, LogSettings)
+CORE = (
+    SmtpSettings,
+    ConnectionSettings,
+    TlsSettings,
+    OutboundSettings,
+    LimitSettings,
+    LogSettings,
+    HttpSettings,
+)
 """The files that the server itself reads; those of plugins are read when a plugin asks for them."""
+
+HTTP_PORT = 80
 
 
 def preflight(config: Config, installation: Path, notice: Notice) -> None:
@@ -71,10 +82,21 @@ def endpoints(config: Config) -> Iterator[tuple[Problem, Endpoint | EndpointErro
             yield where, error
 
 
+def http_endpoints(config: Config) -> Iterator[tuple[Problem, Endpoint | EndpointError]]:
+    """The same for http.ini."""
+    for text in config.settings(HttpSettings).listen:
+        file, line = config.place(HttpSettings, "main", "listen")
+        where = Problem(file, "", line, "main", "listen", fatal=True)
+        try:
+            yield where, Endpoint.parse(text, HTTP_PORT)
+        except EndpointError as error:
+            yield where, error
+
+
 def bad_listen(config: Config) -> Iterator[Problem]:
     """Addresses that are none, and such that cannot be listened on together."""
     earlier: list[Endpoint] = []
-    for where, endpoint in endpoints(config):
+    for where, endpoint in (*endpoints(config), *http_endpoints(config)):
         if isinstance(endpoint, EndpointError):
             yield where.saying(str(endpoint))
             continue

@@ -25,13 +25,37 @@ def bind(sections: Sections, previous: S) -> tuple[S, list[Problem]]:
     for name, keys in others.items():
         again = bind({previous.REPEATED: keys}, type(previous)())[1]
         problems += [replace(problem, section=name) for problem in again]
+        problems += [_only_once(previous, name, key, keys[key]) for key in keys if key in previous.ONCE]
     return bound, problems
+
+
+def bind_named(sections: Sections, main: S) -> dict[str, S]:
+    """What sections of other names make of `main`, the settings of the repeated one; a bad value leaves what that says.
+
+    The problems are those that bind reports.
+    """
+    own, others = _split(type(main), sections)
+    repeated = own.get(main.REPEATED, {})
+    found = {}
+    for name, keys in others.items():
+        own_keys = {key: entry for key, entry in keys.items() if key not in main.ONCE}
+        found[name] = bind({**own, main.REPEATED: {**repeated, **own_keys}}, main)[0]
+    return found
+
+
+def _only_once(settings: Settings, section: str, key: str, entry: Entry) -> Problem:
+    message = f"this counts in [{settings.REPEATED}] only"
+    return Problem(entry.file, message, entry.line, section, key)
 
 
 def _split(settings: type[Settings], sections: Sections) -> tuple[Sections, Sections]:
     """The sections that the schema names, and those that repeat one of them; the reader puts these together itself."""
     named = {spec.section for _, spec in specs(settings)}
-    others = {name for name in sections if settings.REPEATED and name not in named}
+    others = {
+        name
+        for name in sections
+        if settings.REPEATED and name not in named and not _not_yet(settings.FILE, name, "*")
+    }
     return (
         {name: keys for name, keys in sections.items() if name not in others},
         {name: sections[name] for name in others},
@@ -83,9 +107,22 @@ def _bind_section(spec: Spec, sections: Sections, before: Any, problems: list[Pr
     values = {}
     for key, entry in sections.get(spec.section, {}).items():
         value = _value(spec, key, entry, before.get(key), problems)
-        if value is not None:
+        if value is not None and _is_name(spec, key, entry, problems):
             values[key] = value
     return values
+
+
+def _is_name(spec: Spec, key: str, entry: Entry, problems: list[Problem]) -> bool:
+    if spec.names is None:
+        return True
+    try:
+        spec.names.parse([key])
+    except ValueError as error:
+        problems.append(
+            Problem(entry.file, str(error), entry.line, spec.section, key, spec.names.allowed, fatal=True)
+        )
+        return False
+    return True
 
 
 def _value(spec: Spec, key: str, entry: Entry, before: Any, problems: list[Problem]) -> Any:

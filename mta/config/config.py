@@ -10,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mta.config.binding import bind, bind_value, check_entries
+from mta.config.binding import bind, bind_named, bind_value, check_entries
 from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
 from mta.config.known import FILES_NOT_YET
@@ -110,24 +110,18 @@ class Config:
 
         return self._read(read, on_change)
 
-    def repeated(self, cls: type[S], on_change: Callable[[dict[str, S]], None] | None = None) -> dict[str, S]:
-        """The settings in each section that repeats cls.REPEATED, by its name in lower case; what it leaves out is as there.
+    def named(self, cls: type[S], on_change: Callable[[dict[str, S]], None] | None = None) -> dict[str, S]:
+        """The settings for each name that has a section of its own in the file of `cls`, see Settings.REPEATED.
 
-        settings(cls) reports what is wrong with any of them; a bad value leaves what was before.
+        What is wrong there is told by settings().
         """
-        last: dict[str, S] = {}
+        main = cls()
 
         def read() -> dict[str, S]:
-            nonlocal last
+            nonlocal main
             sections: Sections = self._content(cls.FILE, "ini") or {}
-            shared = sections.get(cls.REPEATED, {})
-            named = {spec.section for _, spec in specs(cls)}
-            last = {
-                name.lower(): bind({cls.REPEATED: {**shared, **keys}}, last.get(name.lower(), cls()))[0]
-                for name, keys in sections.items()
-                if name not in named
-            }
-            return last
+            main, _ = bind(sections, main)
+            return bind_named(sections, main)
 
         return self._read(read, on_change)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 _LATER = "a Haraka setting that this release does not honour yet"
 _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
+_SHOWN = "not honoured: it is about the certificate that we show to other servers; for clients see [authorized_hosts]"
 _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
@@ -20,11 +21,10 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     | {("headers", "*"): _MOVED},
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
     | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}
-    | _later("main", "mutual_tls", "force_tls_hosts")
-    | {
-        (section, "*"): _LATER
-        for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude", "outbound", "redis")
-    },
+    | _later("main", "force_tls_hosts")
+    | {("main", "mutual_tls"): _SHOWN}
+    | {(section, "*"): _SHOWN for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")}
+    | {(section, "*"): _LATER for section in ("outbound", "redis")},
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
@@ -39,7 +39,7 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
 ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
-_FILES = ("http.ini", "internalcmd_key", "results.ini", "net-utils.ini")
+_FILES = ("internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 _IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
 

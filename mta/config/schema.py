@@ -127,6 +127,8 @@ class TlsSettings(Settings):
     """tls.ini: encryption of what comes in."""
 
     FILE: ClassVar[str] = "tls.ini"
+    REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
+    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports", "force_tls_hosts"})
 
     key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
     cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
@@ -140,6 +142,8 @@ class TlsSettings(Settings):
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
+    authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
+    authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,17 @@ class SmarthostSettings(Settings):
     auth_user: str = setting("smarthost", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("smarthost", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReportSettings(Settings):
+    """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    report: bool = setting("tls_rpt", "report", FLAG, False, "Count what comes of TLS at each MX, and tell the domains that want to know, once a day.")
+    organization: str = setting("tls_rpt", "organization", TEXT, "", "Name of the organisation that reports; empty: the name of this server.")
+    contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,7 @@ class OutboundSettings(Settings):
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+    tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +214,16 @@ class LogSettings(Settings):
     level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
     timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
     format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings(Settings):
+    """http.ini: a small HTTP server for files and for the pages of plugins."""
+
+    FILE: ClassVar[str] = "http.ini"
+
+    listen: tuple[str, ...] = setting("main", "listen", LIST, (), "Addresses to listen on, written as in smtp.ini; the port is 80 unless given, and 443 speaks TLS with the certificate of tls.ini. Empty: no HTTP server.")
+    docroot: str = setting("main", "docroot", TEXT, "http/html", "Directory with the files to show; relative to the installation.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +310,7 @@ SETTINGS: tuple[type[Settings], ...] = (
     OutboundSettings,
     LimitSettings,
     LogSettings,
+    HttpSettings,
     RelaySettings,
     RelayDestDomainsSettings,
     SmtpForwardSettings,

@@ -12,13 +12,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Where one setting is written and what it may be; `key` is empty when every key of the section is a name."""
+    """Where one setting is written and what it may be; `key` is empty when every key of the section is a name.
+
+    names: what such a name may be, None when anything may.
+    """
 
     section: str
     key: str
     kind: Kind[Any]
     default: Any
     doc: str
+    names: Kind[Any] | None = None
 
 
 def setting(section: str, key: str, kind: Kind[T], default: T, doc: str) -> T:
@@ -34,6 +38,8 @@ class Settings:
     FILE: ClassVar[str] = ""
     REPEATED: ClassVar[str] = ""
     """A section whose keys may be written again in sections of any other name."""
+    ONCE: ClassVar[frozenset[str]] = frozenset()
+    """Keys of that section which may not."""
 
     def finish(self, given: frozenset[str]) -> Self:
         """Return what follows from the values together; `given` names the fields that a person has set."""

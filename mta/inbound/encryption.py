@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mta.net.tls_server_layer import ServerTlsLayer
 
 GO_AHEAD = Reply(220, "Go ahead.", "2.0.0")
+NOT_YOURS = Reply(554, "Command refused due to lack of security", "5.7.1")  # RFC 3207 4.1: to every command
 HANDSHAKE_SECONDS = 30
 
 
@@ -60,13 +61,16 @@ def secure(session: Session, *, keep_input: bool = False) -> None:
             _log_failure(session, error)
         raise
     _note(session, layer, verified)
+    if session.service.tls is not None and not session.service.tls.fits(layer, session.connection.remote.ip):
+        session.connection.lognotice("the client's certificate has none of the names in [authorized_hosts]")
+        session.refuse_commands(NOT_YOURS)
 
 
 def _handshake(session: Session, keep_input: bool) -> tuple[ServerTlsLayer, bool]:
     server, wire = session.service.tls, session.wire
     if server is None:
         raise OSError("there is no certificate")
-    layer = server.layer(session.connection.local.port)
+    layer = server.layer(session.connection.local.port, session.connection.remote.ip)
     timeout = wire.timeout
     wire.timeout = min(timeout, HANDSHAKE_SECONDS)
     wire.secure(layer, keep_input=keep_input)

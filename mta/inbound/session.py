@@ -116,7 +116,7 @@ class Session:
             self.connection.early_talker = False
         self._introduced = True
         self.run_hook("connect_init")
-        greeting = self.greeting("lookup_rdns")
+        greeting = self._loop_reply or self.greeting("lookup_rdns")
         # What came with a PROXY header is buffered, and was judged when that was read.
         if not self.wire.pending:
             self.connection.early_talker = self.wire.heard()
@@ -156,6 +156,10 @@ class Session:
         verdict = self.run_hook("connect")
         self._loop_reply = refuse("connect", verdict)
         return self._loop_reply or banner(self.connection, self.service, verdict.message)
+
+    def refuse_commands(self, reply: Reply) -> None:
+        """From here on every command but QUIT gets this reply."""
+        self._loop_reply = reply
 
     def _recount(self) -> Reply | None:
         """Behind a load balancer the client's address is known only now, and with it how many come from there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mta.net import wire as wires
+from mta.net import connect
 from mta.net.smtp_dialogue import ORIGIN, Dialogue, encode
 from mta.net.smtp_errors import (
     BrokenConversation,
@@ -26,6 +26,7 @@ from mta.smtp.reply import Reply
 if TYPE_CHECKING:
     from mta.logger import Logger
     from mta.net.next_hop import NextHop
+    from mta.net.wire import Wire
 
 __all__ = [
     "BrokenConversation",
@@ -245,11 +246,11 @@ class SmtpClient:
         )
 
 
-def _connected(hop: NextHop, timeout: float) -> wires.Wire:
+def _connected(hop: NextHop, timeout: float) -> Wire:
     try:
         if hop.path:
-            return wires.connect_unix(hop.path, timeout=timeout)
-        return wires.connect(hop.host, hop.port, timeout=timeout, bind=hop.bind)
+            return connect.connect_unix(hop.path, timeout=timeout)
+        return connect.connect(hop.host, hop.port, timeout=timeout, bind=hop.bind)
     except (OSError, ValueError) as error:  # ValueError: a host name that can be none
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ConnectFailed(f"cannot connect to {hop}: {reason}") from error

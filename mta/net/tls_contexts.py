@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
@@ -23,47 +25,99 @@ VERSIONS = {
     "TLSv1.2": SSL.TLS1_2_VERSION,
     "TLSv1.3": SSL.TLS1_3_VERSION,
 }
-_OLD_VERSIONS = ("TLSv1", "TLSv1.1")
 
 
 class TlsSettingsError(ValueError):
     """Something in tls.ini, or a file that it names, that OpenSSL does not take; the text says what."""
 
 
+class Demand(Enum):
+    """Who must present a certificate that can be verified: everybody, nobody, or whom rejectUnauthorized means."""
+
+    AS_SET = "as set"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What tls.ini says about one server name: a section's settings, and its certificates if it names some."""
+
+    options: Options
+    pairs: tuple[KeyPair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a client gets. scope: the section whose settings hold, "" for [main]; what is verified there counts there only.
+
+    insists: it must have a certificate that can be verified. oldest: the oldest version of TLS, as OpenSSL counts.
+    """
+
+    context: SSL.Context
+    scope: str
+    asks: bool
+    insists: bool
+    oldest: int
+    our_order: bool
+
+    def apply(self, session: SSL.Connection, instead_of: Choice) -> None:
+        """Go on with this. The context takes certificates, ciphers and authorities along, and nothing else."""
+        session.set_context(self.context)
+        if (self.asks, self.insists) != (instead_of.asks, instead_of.insists):
+            session.set_verify(*(_verifying(self.insists) if self.asks else (SSL.VERIFY_NONE, None)))
+        if self.our_order:
+            session.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+
+
 class Contexts:
     """The contexts for one set of certificates; never changed, new certificates make a new one.
 
-    pairs: all certificates; defaults: those for clients that name no host, or one that is unknown. insist: clients must
-    present a certificate that can be verified. Raises TlsSettingsError.
+    pairs: all certificates; defaults: those for clients that name no host, or one that is unknown; sites: the sections of
+    tls.ini that are for one server name. Raises TlsSettingsError.
     """
 
-    __slots__ = ("_by_name", "default")
+    __slots__ = ("_by_name", "default", "entry")
 
     def __init__(
-        self, options: Options, pairs: Sequence[KeyPair], defaults: Sequence[KeyPair], *, insist: bool
+        self,
+        options: Options,
+        pairs: Sequence[KeyPair],
+        defaults: Sequence[KeyPair],
+        sites: Mapping[str, Site],
+        demand: Demand,
     ) -> None:
-        made: dict[tuple[int, ...], SSL.Context] = {}
+        made: dict[tuple[str, tuple[int, ...]], Choice] = {}
+        named = _by_name(pairs)
+        everybody = _one_of_each_kind(defaults)
 
-        def context_for(chosen: Sequence[KeyPair]) -> SSL.Context:
-            identity = tuple(sorted(map(id, chosen)))
+        def choice_for(name: str, chosen: Sequence[KeyPair]) -> Choice:
+            site = sites.get(name)
+            scope = name if site is not None else ""
+            identity = scope, tuple(sorted(map(id, chosen)))
             if identity not in made:
-                made[identity] = options.context(chosen, insist=insist)
+                made[identity] = (site.options if site else options).choice(chosen, scope, demand)
             return made[identity]
 
-        self._by_name = {name: context_for(chosen) for name, chosen in _by_name(pairs).items()}
-        # A context of its own, made last: only this one knows how to choose another.
-        self.default = options.context(_one_of_each_kind(defaults), insist=insist)
-        self.default.set_tlsext_servername_callback(self._choose)
+        self._by_name = {name: choice_for(name, chosen) for name, chosen in named.items()}
+        for name, site in sites.items():
+            chosen = _one_of_each_kind(site.pairs) or named.get(name) or everybody
+            self._by_name[name] = choice_for(name, chosen)
+        self.default = choice_for("", everybody)
+        # Where every handshake begins: the version is agreed on before the name is known.
+        self.entry = options.entry(everybody, [site.options for site in sites.values()], demand)
+        self.entry.set_tlsext_servername_callback(self._choose)
 
     def _choose(self, session: SSL.Connection) -> None:
-        context = self.for_name(session.get_servername())
-        if context is not None:
-            session.set_context(context)
+        choice = self.for_name(session.get_servername())
+        session.get_app_data().choice = choice
+        choice.apply(session, self.default)
 
-    def for_name(self, server_name: bytes | None) -> SSL.Context | None:
-        """The context for what a client calls us, None when the default must do (RFC 6066 section 3)."""
+    def for_name(self, server_name: bytes | None) -> Choice:
+        """What is for a client that calls us so (RFC 6066 section 3), the default when it says nothing that we know."""
         name = (server_name or b"").decode("latin-1").lower().rstrip(".")
-        return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
+        found = self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
+        return found or self.default
 
 
 def _by_name(pairs: Iterable[KeyPair]) -> dict[str, list[KeyPair]]:
@@ -93,27 +147,49 @@ class Options:
         self._ca = ca
         self._dh = dh
 
-    def context(self, pairs: Iterable[KeyPair], *, insist: bool = False) -> SSL.Context:
+    @property
+    def oldest(self) -> int:
+        """The oldest version of TLS that is spoken, as OpenSSL counts."""
+        return VERSIONS[self._settings.min_version]
+
+    def choice(self, pairs: Sequence[KeyPair], scope: str, demand: Demand) -> Choice:
+        """These certificates with these settings, for the clients of `scope`. Raises TlsSettingsError."""
+        settings = self._settings
+        insists = self._insists(demand)
+        asks = insists or settings.request_cert
+        context = self.context(pairs, demand=demand)
+        return Choice(context, scope, asks, insists, self.oldest, settings.honor_cipher_order)
+
+    def entry(self, pairs: Sequence[KeyPair], others: Iterable[Options], demand: Demand) -> SSL.Context:
+        """A context that speaks all versions which these options or one of the others allow."""
+        oldest = min([self.oldest, *(other.oldest for other in others)])
+        return self.context(pairs, demand=demand, oldest=oldest)
+
+    def context(
+        self, pairs: Iterable[KeyPair], *, demand: Demand = Demand.AS_SET, oldest: int | None = None
+    ) -> SSL.Context:
         """A server's context with these certificates. Raises TlsSettingsError."""
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        self._set_protocol(context)
+        self._set_protocol(context, self.oldest if oldest is None else oldest)
         for pair in pairs:
             self._add_pair(context, pair)
-        if insist or self._settings.request_cert:
-            self._ask_for_certificate(context, insist)
+        insists = self._insists(demand)
+        if insists or self._settings.request_cert:
+            self._ask_for_certificate(context, insists)
         # A session may be resumed only where the same was asked of the client when it began.
-        context.set_session_id(b"haraka, verified" if insist else b"haraka")
+        context.set_session_id(b"haraka, verified" if demand is Demand.ALWAYS else b"haraka")
         return context
 
-    def _set_protocol(self, context: SSL.Context) -> None:
+    def _insists(self, demand: Demand) -> bool:
+        return demand is Demand.ALWAYS or (demand is Demand.AS_SET and self._settings.reject_unauthorized)
+
+    def _set_protocol(self, context: SSL.Context, oldest: int) -> None:
         settings = self._settings
-        context.set_min_proto_version(VERSIONS[settings.min_version])
+        context.set_min_proto_version(oldest)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        if settings.honor_cipher_order:
-            context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KB less for each idle session
         ciphers = settings.ciphers or "DEFAULT"
-        if settings.min_version in _OLD_VERSIONS and "@SECLEVEL" not in ciphers:
+        if oldest < SSL.TLS1_2_VERSION and "@SECLEVEL" not in ciphers:
             ciphers += ":@SECLEVEL=0"  # OpenSSL 3 does no TLS before 1.2 at any other level
         self._try(f"ciphers={settings.ciphers}", context.set_cipher_list, ciphers.encode())
         if self._dh is not None:
@@ -132,8 +208,7 @@ class Options:
             self._try(f"ca={self._settings.ca}", context.load_verify_locations, self._ca)
         else:
             _trust_the_system(context)
-        must = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insist else 0
-        context.set_verify(SSL.VERIFY_PEER | must, _insist if insist else _note)
+        context.set_verify(*_verifying(insist))
 
     def _try(self, what: str, call: Callable[[Any], object], value: object) -> None:
         try:
@@ -158,6 +233,11 @@ def _trust_the_system(context: SSL.Context) -> None:
         context.load_verify_locations(None, directory)
     else:
         context.set_default_verify_paths()
+
+
+def _verifying(insist: bool) -> tuple[int, Callable[[SSL.Connection, crypto.X509, int, int, int], bool]]:
+    must = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insist else 0
+    return SSL.VERIFY_PEER | must, _insist if insist else _note
 
 
 def _note(session: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mta.config.problem import ConfigError, Problem
 from mta.config.schema import ME, TlsSettings
 from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
-from mta.net.tls_contexts import Options, TlsSettingsError
+from mta.net.tls_contexts import Options, Site, TlsSettingsError
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -22,33 +22,54 @@ DIRECTORY = "tls"
 class Material:
     """What there is to work with. `pairs` is empty when TLS is not possible; `problems` says why, or what else is wrong.
 
-    defaults: the pairs for clients that name no host that is known here.
+    defaults: the pairs for clients that name no host that is known here. sites: the sections for one server name each.
     """
 
     options: Options
     pairs: tuple[KeyPair, ...]
     defaults: tuple[KeyPair, ...]
+    sites: Mapping[str, Site]
     problems: tuple[Problem, ...]
 
 
-def named_files(settings: TlsSettings) -> list[str]:
+def named_files(*settings: TlsSettings) -> list[str]:
     """The files that tls.ini names, each once; they need not exist."""
-    names = [*settings.key, *settings.cert, settings.dhparam, settings.ca]
+    names = [name for each in settings for name in (*each.key, *each.cert, each.dhparam, each.ca)]
     return list(dict.fromkeys(name for name in names if name))
 
 
 def read_material(config: Config, settings: TlsSettings, now: datetime | None = None) -> Material:
     """Read everything; nothing in it, however broken, makes this raise."""
     reader = _Reader(config)
-    main = [reader.pem(name) for name in dict.fromkeys((*settings.key, *settings.cert))]
+    named = {name.lower(): site for name, site in config.named(TlsSettings).items()}
+    main = reader.pems(settings)
+    own = {name: reader.pems(site) for name, site in named.items() if _has_own(site, settings)}
     others = [read_pem(str(path), data) for path, data in config.get_dir(DIRECTORY)]
-    pairs, broken = pair_up([file for file in [*main, *others] if file is not None])
-    options = Options(settings, reader.ca(settings.ca), reader.dh(settings.dhparam))
+    pairs, broken = pair_up(_each_once(main, *own.values(), others))
+    options = reader.options(settings)
+    of_sites = {name: reader.options(site) for name, site in named.items()}
     problems = [*reader.problems, *(Problem(file, problem) for file, problem in broken)]
-    sound = _sound(pairs, options, str(config.directory / settings.FILE), problems)
+    ini = str(config.directory / settings.FILE)
+    sound = _sound(pairs, options, ini, problems)
     usable = _not_expired(sound, problems, now)
-    defaults = _defaults(usable, [file.name for file in main if file], config.value(ME).lower())
-    return Material(options, tuple(usable), tuple(defaults), tuple(problems))
+    defaults = _defaults(usable, [file.name for file in main], config.value(ME).lower())
+    sites = {name: Site(of_sites[name], _pairs_in(usable, own.get(name, ()))) for name in named}
+    for name, site in sites.items():
+        usable = usable if _is_sound_site(name, site, usable, ini, problems) else []
+    return Material(options, tuple(usable), tuple(defaults), sites, tuple(problems))
+
+
+def _each_once(*groups: Sequence[PemFile]) -> list[PemFile]:
+    return list({file.name: file for group in groups for file in group}.values())
+
+
+def _has_own(site: TlsSettings, main: TlsSettings) -> bool:
+    return (site.key, site.cert) != (main.key, main.cert)
+
+
+def _pairs_in(pairs: Sequence[KeyPair], files: Sequence[PemFile]) -> tuple[KeyPair, ...]:
+    names = {file.name for file in files}
+    return tuple(pair for pair in pairs if pair.file in names)
 
 
 def _sound(pairs: Sequence[KeyPair], options: Options, ini: str, problems: list[Problem]) -> list[KeyPair]:
@@ -66,6 +87,20 @@ def _is_sound(pair: KeyPair, options: Options, problems: list[Problem]) -> bool:
         options.context([pair])
     except TlsSettingsError as error:
         problems.append(Problem(pair.file, str(error).removeprefix(f"{pair.file}: ")))
+        return False
+    return True
+
+
+def _is_sound_site(
+    name: str, site: Site, pairs: Sequence[KeyPair], ini: str, problems: list[Problem]
+) -> bool:
+    """True when OpenSSL takes what a section says. Without it its clients would get less than somebody asked for."""
+    try:
+        site.options.context([])
+        for pair in site.pairs or [pair for pair in pairs if name in pair.names]:
+            site.options.context([pair])
+    except TlsSettingsError as error:
+        problems.append(Problem(ini, str(error), section=name))
         return False
     return True
 
@@ -100,33 +135,44 @@ class _Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._entries = {spec.key: entry for spec, entry in config.written(TlsSettings)}
+        written = config.written(TlsSettings)
+        self._entries = [(spec.key, entry) for spec, entry in written if spec.section == "main"]
         self.problems: list[Problem] = []
 
-    def pem(self, name: str) -> PemFile | None:
+    def pems(self, settings: TlsSettings) -> list[PemFile]:
+        """The files with keys and certificates, each once."""
+        names = dict.fromkeys((*settings.key, *settings.cert))
+        return [file for name in names if (file := self._pem(name)) is not None]
+
+    def options(self, settings: TlsSettings) -> Options:
+        return Options(settings, self._ca(settings.ca), self._dh(settings.dhparam))
+
+    def _pem(self, name: str) -> PemFile | None:
         data = self._data(name, ("key", "cert"))
         return None if data is None else read_pem(str(self._config.directory / name), data)
 
-    def ca(self, name: str) -> str:
+    def _ca(self, name: str) -> str:
         if not name or self._data(name, ("ca",)) is None:
             return ""
         return str(self._config.directory / name)
 
-    def dh(self, name: str) -> bytes | None:
+    def _dh(self, name: str) -> bytes | None:
         return self._data(name, ("dhparam",)) if name else None
 
     def _data(self, name: str, keys: Sequence[str]) -> bytes | None:
         try:
             data: bytes | None = self._config.get(name, "binary")
         except ConfigError as error:
-            self._complain(keys, str(error))
+            self._complain(keys, name, str(error))
             return None
         if data is None:
-            self._complain(keys, f"there is no file {name}")
+            self._complain(keys, name, f"there is no file {name}")
         return data
 
-    def _complain(self, keys: Sequence[str], message: str) -> None:
-        for key in keys:
-            if entry := self._entries.get(key):
-                self.problems.append(Problem(entry.file, message, entry.line, "main", key))
+    def _complain(self, keys: Sequence[str], name: str, message: str) -> None:
+        for key, entry in self._entries:
+            if key in keys and name in (entry.text or ""):
+                problem = Problem(entry.file, message, entry.line, "main", key)
+                if problem not in self.problems:
+                    self.problems.append(problem)
                 return

@@ -8,7 +8,9 @@ from cryptography.hazmat.primitives import hashes
 
 from mta.config.problem import ConfigError
 from mta.config.schema import TlsSettings
-from mta.net.tls_contexts import Contexts
+from mta.net.certificates import names_in
+from mta.net.ip import ip_in_list
+from mta.net.tls_contexts import Contexts, Demand
 from mta.net.tls_material import DIRECTORY, Material, named_files, read_material
 from mta.net.tls_server_layer import ServerTlsLayer
 
@@ -30,36 +32,58 @@ class TlsServer:
         self._config = config
         self._logger = logger
         self._followed: set[str] = set()
-        self._asking: Contexts | None = None
-        self._insisting: Contexts | None = None
-        self._verified: set[bytes] = set()
+        self._contexts: dict[Demand, Contexts] = {}
+        self._verified: set[tuple[str, bytes]] = set()
         self._settings = config.settings(TlsSettings, on_change=self._on_settings)
+        config.named(TlsSettings, on_change=self._on_files)
         config.get_dir(DIRECTORY, on_change=self._on_files)
         self._load()
 
     @property
     def usable(self) -> bool:
         """True when there is a certificate, so that TLS can be offered."""
-        return self._asking is not None
+        return bool(self._contexts)
 
-    def layer(self, port: int) -> ServerTlsLayer:
-        """A new session for a client that came to `port`. Raises OSError when there is no usable certificate."""
-        settings = self._settings
-        insists = settings.reject_unauthorized or port in settings.require_authorized
-        contexts = self._insisting if insists else self._asking
+    def layer(self, port: int, ip: str = "") -> ServerTlsLayer:
+        """A new session for a client that came from `ip` to `port`. Raises OSError when there is no usable certificate."""
+        contexts = self._contexts.get(self._demand(port, ip))
         if contexts is None:
             raise OSError("there is no usable certificate")
-        return ServerTlsLayer(contexts.default)
+        return ServerTlsLayer(contexts)
+
+    def _demand(self, port: int, ip: str) -> Demand:
+        settings = self._settings
+        if ip_in_list(ip, settings.authorized_hosts_exclude):
+            return Demand.NEVER
+        if port in settings.require_authorized or ip_in_list(ip, settings.authorized_hosts):
+            return Demand.ALWAYS
+        return Demand.AS_SET
+
+    def fits(self, layer: ServerTlsLayer, ip: str) -> bool:
+        """False when clients from `ip` need a certificate for certain names, and that of this session has none of them."""
+        if ip_in_list(ip, self._settings.authorized_hosts_exclude):
+            return True
+        lists = [names for host, names in self._settings.authorized_hosts.items() if ip_in_list(ip, (host,))]
+        wanted = {name.lower() for names in lists for name in names}
+        certificate = layer.peer_certificate
+        return not wanted or (certificate is not None and not wanted.isdisjoint(names_in(certificate)))
 
     def verified(self, layer: ServerTlsLayer) -> bool:
         """True when the client has a certificate that could be verified. Once for each session, after the handshake.
 
-        In a session that is resumed the certificate is the one it began with, and what became of it then still counts.
+        In a session that is resumed the certificate is the one it began with, and what became of it then still counts,
+        for the same server name: another may have other authorities. Raises OSError when one was necessary.
         """
+        verified = self._is_verified(layer)
+        if layer.verdict.choice.insists and not verified:
+            raise OSError("the client has no certificate that can be verified")
+        return verified
+
+    def _is_verified(self, layer: ServerTlsLayer) -> bool:
         certificate = layer.peer_certificate
         if certificate is None:
             return False
-        fingerprint = certificate.fingerprint(hashes.SHA256())
+        fingerprint = layer.verdict.choice.scope, certificate.fingerprint(hashes.SHA256())
         if not layer.verdict.asked:
             return fingerprint in self._verified
         if layer.verdict.error:
@@ -90,11 +114,14 @@ class TlsServer:
 
     def _use(self, material: Material) -> None:
         reloading = self.usable
-        args = (material.options, material.pairs, material.defaults)
         settings = self._settings
-        self._asking = Contexts(*args, insist=False)
-        insists = settings.reject_unauthorized or settings.require_authorized
-        self._insisting = Contexts(*args, insist=True) if insists else None
+        demands = {
+            Demand.AS_SET: True,
+            Demand.ALWAYS: settings.require_authorized or settings.authorized_hosts,
+            Demand.NEVER: settings.authorized_hosts_exclude,
+        }
+        args = (material.options, material.pairs, material.defaults, material.sites)
+        self._contexts = {demand: Contexts(*args, demand) for demand, needed in demands.items() if needed}
         self._verified = set()
         if reloading:
             names = sorted({name for pair in material.pairs for name in pair.names})
@@ -102,7 +129,7 @@ class TlsServer:
 
     def _follow(self) -> None:
         """Follow the files that tls.ini names by now."""
-        for name in named_files(self._settings):
+        for name in named_files(self._settings, *self._config.named(TlsSettings).values()):
             if name not in self._followed:
                 self._followed.add(name)
                 try:

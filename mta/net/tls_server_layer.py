@@ -7,10 +7,14 @@ that have one nobody can verify, and bind SCRAM to TLS 1.3 (RFC 9266). So this s
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
+
+if TYPE_CHECKING:
+    from mta.net.tls_contexts import Choice, Contexts
 
 _RECORD = 16384  # bytes of plaintext in one TLS record (RFC 8446 5.1): no read gives more
 _OUTGOING = 32768
@@ -24,11 +28,15 @@ _WORDS: dict[int, str] = {
 
 
 class Verdict:
-    """What verifying a client's certificate came to: `asked` when it was done in this handshake, `error` the first fault."""
+    """What verifying a client's certificate came to: `asked` when it was done in this handshake, `error` the first fault.
 
-    __slots__ = ("asked", "error")
+    choice: what the client gets, as far as it is known by then.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("asked", "choice", "error")
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
         self.asked = False
         self.error = 0
 
@@ -43,9 +51,9 @@ class ServerTlsLayer:
 
     __slots__ = ("_session", "_verdict")
 
-    def __init__(self, context: SSL.Context) -> None:
-        self._session = SSL.Connection(context)
-        self._verdict = Verdict()
+    def __init__(self, contexts: Contexts) -> None:
+        self._session = SSL.Connection(contexts.entry)
+        self._verdict = Verdict(contexts.default)
         self._session.set_app_data(self._verdict)
         self._session.set_accept_state()
 
@@ -57,6 +65,8 @@ class ServerTlsLayer:
             return False
         except SSL.Error as error:
             raise _as_ssl_error(error) from None
+        if self._session.get_protocol_version() < self._verdict.choice.oldest:
+            raise ssl.SSLError(1, f"{self.version} is too old for {self.server_name or 'this server'}")
         return True
 
     def feed(self, data: bytes) -> None:

@@ -10,13 +10,13 @@ DEFAULT_CONCURRENCY = 20  # as Postfix: what a stranger's mail server takes with
 
 
 class Limits:
-    """common: for everybody; named: by domain, site or smarthost, names in lower case."""
+    """common: for everybody; named: by domain, site or smarthost."""
 
     __slots__ = ("_common", "_named")
 
     def __init__(self, common: LimitSettings, named: Mapping[str, LimitSettings]) -> None:
         self._common = common
-        self._named = named
+        self._named = {name.lower(): settings for name, settings in named.items()}
 
     def names(self, name: str) -> bool:
         """True when there is a section of that name; a domain that has one is counted apart from the rest of its site."""

@@ -36,7 +36,7 @@ from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
-from mta.plugin.queued import HMail, Server, Todo
+from mta.plugin.queued import HMail, Http, Server, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.verdict import (
     CONT,
@@ -90,6 +90,7 @@ __all__ = [
     "Failure",
     "HMail",
     "Header",
+    "Http",
     "Mailbox",
     "MalformedReply",
     "MessageStream",

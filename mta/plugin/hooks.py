@@ -100,7 +100,7 @@ class Plugin:
         return None
 
     def hook_init_http(self, server: Server) -> Answer:
-        """The HTTP server is about to start. The answer is ignored."""
+        """The HTTP server is about to start: `server.http.route(path, app)` adds pages. The answer is ignored."""
         return None
 
     def hook_init_wss(self, server: Server) -> Answer:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mta.notes import Notes
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
+
+
+class IdleHttp:
+    """Takes routes to pages that nobody will see."""
+
+    def route(self, path: str, app: Any) -> None:
+        """Take a route."""
 
 
 class IdleServer:
@@ -14,6 +22,7 @@ class IdleServer:
 
     def __init__(self) -> None:
         self.notes = Notes()
+        self.http = IdleHttp()
 
     def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
         """Refuse: this process has no queue."""

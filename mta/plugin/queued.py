@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 class Todo(Protocol):
@@ -45,11 +48,24 @@ class HMail(Protocol):
     def message(self) -> MessageSource: ...
 
 
+class Http(Protocol):
+    """The server of http.ini, for hook init_http."""
+
+    def route(self, path: str, app: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]) -> None:
+        """Give `path`, and all below it, to a WSGI application (PEP 3333); the longest route decides.
+
+        Raises ValueError for a path that does not begin with a slash, or is taken.
+        """
+        ...
+
+
 class Server(Protocol):
     """The running server as `plugin.server`: notes that all plugins share, and a way to send mail of their own."""
 
     @property
     def notes(self) -> Any: ...
+    @property
+    def http(self) -> Http: ...
     def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
         """Queue a message (header and body with CRLF) for delivery; 250 in the reply means that it is kept."""
         ...

@@ -10,10 +10,12 @@ from gevent import Timeout
 
 from mta.connection import ClientGone
 from mta.logger import INFO
+from mta.message.mime import TooManyParts
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
-from mta.plugin.verdict import CONT, CONTINUE, DENYSOFT, OK, REJECTIONS, Answer, Verdict, as_verdict
+from mta.plugin.verdict import CONT, CONTINUE, DENY, DENYSOFT, OK, REJECTIONS, Answer, Verdict, as_verdict
+from mta.smtp.dsn import DSN
 
 if TYPE_CHECKING:
     from mta.logger import Logger, Record
@@ -27,6 +29,8 @@ LONGEST_VERB: Final = 12
 
 # A broken filter defers mail, it does not wave it through.
 GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound"})
+
+TOO_MANY_PARTS: Final = DSN.create(554, "Transaction failed due to too many MIME parts", 6, 0)
 
 # Where nobody waits for permission DENYSOFT would mean something else: at hook bounce it would lose the report.
 NEVER_DEFERS: Final = frozenset(
@@ -135,6 +139,8 @@ class HookRunner:
             return self._timed_out(call, hook, subject)
         except ClientGone:
             raise
+        except TooManyParts as error:
+            return self._too_large(call, hook, subject, error)
         except (Exception, Timeout) as error:
             return self._failed(call, hook, subject, error)
 
@@ -148,6 +154,13 @@ class HookRunner:
         if self._timeout_action == "continue" or hook in NEVER_DEFERS:
             return CONTINUE
         return Verdict(DENYSOFT, "plugin timeout", call.name)
+
+    def _too_large(self, call: Call, hook: str, subject: Any, error: TooManyParts) -> Verdict:
+        """Not the plugin's fault: what it could not look at is not waved through, and will not be smaller next time."""
+        self._logger.notice(
+            f"Plugin {call.name} gave up on hook {hook}: {error}", origin=call.name, uuid=uuid_of(subject)
+        )
+        return Verdict(DENY, TOO_MANY_PARTS, call.name) if hook in GUARDS else CONTINUE
 
     def _failed(self, call: Call, hook: str, subject: Any, error: BaseException) -> Verdict:
         self._logger.crit(

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import memory, report, throughput
+from tests.bench import fanout, memory, report, sessions, throughput
 from tests.bench.load import LoadFailed
 from tests.bench.memory import MemoryResult
-from tests.bench.rows import chosen, matches
+from tests.bench.rows import FANOUT_ROWS, SESSION_ROWS, chosen, every_row, matches
 from tests.bench.servers import HARAKA, OURS
 from tests.bench.throughput import Plan, Result
 from tests.support import haraka_js
@@ -21,13 +21,13 @@ from tests.support.server import StartupFailed
 
 FULL = Plan(rounds=3, seconds=1.5, warm_up=4000)
 QUICK = Plan(rounds=2, seconds=1.0, warm_up=4000)
-PROGRAMS = {"smtp-source": "postfix", "smtp-sink": "postfix"}
+PROGRAMS = {"smtp-source": "postfix", "smtp-sink": "postfix", "openssl": "openssl"}
 HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the telling rows only, in under three minutes")
+    parser.add_argument("--quick", action="store_true", help="the telling rows only, in about four minutes")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows with this in their name, for example 'relay 1k'"
     )
@@ -63,19 +63,50 @@ def prepare(options: argparse.Namespace) -> bool:
     return True
 
 
-def run_throughput(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
+def plan_of(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else FULL
-    plan = Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
-    rows = chosen(options.only, options.quick)
+    return Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
+
+
+def run_throughput(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
+    plan = plan_of(options)
+    rows = chosen(every_row(), options.only, options.quick)
     results: list[Result] = []
     if rows:
-        print(report.HEADER, flush=True)
+        print(report.header("load", "msg"), flush=True)
     for kind in ("discard", "relay"):
         wanted = [row for row in rows if row.kind == kind]
         for result in throughput.measure(kind, wanted, names, work, plan) if wanted else ():
             print(report.line(result), flush=True)
             results.append(result)
     return results
+
+
+def run_sessions(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
+    rows = chosen(SESSION_ROWS, options.only, options.quick)
+    results: list[Result] = []
+    if rows:
+        print("\n" + report.header("sessions over STARTTLS", "session"), flush=True)
+    for result in sessions.measure(rows, names, work, plan_of(options)):
+        print(report.line(result), flush=True)
+        results.append(result)
+    return results
+
+
+def run_fanout(
+    options: argparse.Namespace, names: list[str], work: Path
+) -> tuple[list[Result], list[MemoryResult]]:
+    rows = chosen(FANOUT_ROWS, options.only, options.quick)
+    loads: list[Result] = []
+    sizes: list[MemoryResult] = []
+    if rows:
+        print("\n" + report.header("one message to many", "rcpt"), flush=True)
+    for row in rows:
+        load, figures = fanout.measure(row, names, work, plan_of(options).rounds)
+        print(report.line(load), *map(report.memory_line, figures), sep="\n", flush=True)
+        loads.append(load)
+        sizes += figures
+    return loads, sizes
 
 
 def run_memory(options: argparse.Namespace, names: list[str], work: Path) -> list[MemoryResult]:
@@ -99,13 +130,14 @@ def main(argv: Sequence[str]) -> int:
     work = haraka_js.WORK / "run"
     shutil.rmtree(work, ignore_errors=True)
     try:
-        loads = run_throughput(options, names, work)
-        sizes = run_memory(options, names, work)
+        loads = run_throughput(options, names, work) + run_sessions(options, names, work)
+        many, held = run_fanout(options, names, work)
+        sizes = held + run_memory(options, names, work)
     except (StartupFailed, LoadFailed) as error:
         print(f"a server failed: {error}", file=sys.stderr)
         return 1
     if options.json:
-        report.write_json(options.json, loads, sizes)
+        report.write_json(options.json, loads + many, sizes)
     return 0
 
 

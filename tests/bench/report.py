@@ -14,11 +14,15 @@ from tests.bench.memory import MemoryResult
 from tests.bench.servers import HARAKA, OURS
 from tests.bench.throughput import Result
 
-HEADER = (
-    f"{'load':<22} {'Haraka msg/s':>20} {'ours msg/s':>22} {'ours/H':>7}   "
-    f"{'Haraka CPU ms/msg':>22} {'ours CPU ms/msg':>22} {'ours/H':>7} {'aim':>6}"
-)
-MEMORY_HEADER = f"{'memory':<22} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
+MEMORY_HEADER = f"{'memory':<24} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
+
+
+def header(load: str, unit: str) -> str:
+    """Return the head of a table of loads that are counted in `unit`."""
+    return (
+        f"{load:<24} {f'Haraka {unit}/s':>20} {f'ours {unit}/s':>22} {'ours/H':>7}   "
+        f"{f'Haraka CPU ms/{unit}':>22} {f'ours CPU ms/{unit}':>22} {'ours/H':>7} {'aim':>6}"
+    )
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -38,7 +42,7 @@ def line(result: Result) -> str:
     rates = {name: _spread([s.rate for s in samples], 0) for name, samples in result.samples.items()}
     cpus = {name: _spread([s.cpu_ms for s in samples], 3) for name, samples in result.samples.items()}
     text = (
-        f"{result.row.name:<22} {rates.get(HARAKA, '-'):>20} {rates.get(OURS, '-'):>22} "
+        f"{result.row.name:<24} {rates.get(HARAKA, '-'):>20} {rates.get(OURS, '-'):>22} "
         f"{_ratio(result, lambda sample: sample.rate):>7}   {cpus.get(HARAKA, '-'):>22} {cpus.get(OURS, '-'):>22} "
         f"{_ratio(result, lambda sample: sample.cpu_ms):>7} {result.row.aim or '-':>6}"
     )
@@ -47,12 +51,12 @@ def line(result: Result) -> str:
 
 
 def memory_line(result: MemoryResult) -> str:
-    per = "growth" if result.unit == "MB" else "a connection"
     figures = [
-        f"{_spread(values, 1)} {result.unit} {per}" if (values := result.values.get(name)) else "-"
+        f"{_spread(values, 1)} {result.unit} {result.per}" if (values := result.values.get(name)) else "-"
         for name in (HARAKA, OURS)
     ]
-    return f"{result.name:<22} {figures[0]:>26} {figures[1]:>26} {f'< {result.aim:.0f} {result.unit}':>16}"
+    aim = f"< {result.aim} {result.unit}" if result.aim else "-"
+    return f"{result.name:<24} {figures[0]:>26} {figures[1]:>26} {aim:>16}"
 
 
 def write_json(path: Path, results: Sequence[Result], memory: Sequence[MemoryResult]) -> None:

@@ -18,8 +18,14 @@ COMMON = {
     "smtp.ini": "listen=127.0.0.1:{port}\nnodes=0\n",
     "me": "relay.test\n",
     "log.ini": "[main]\nlevel=warn\n",
+    "outbound.ini": OUTBOUND,
 }
 DISCARD = {"plugins": "rcpt_to.in_host_list\nqueue/discard\n", "host_list": "example.com\n"}
+SUBMISSION = {  # and a message for example.com is thrown away
+    **DISCARD,
+    "plugins": f"tls\nauth/flat_file\n{DISCARD['plugins']}",
+    "auth_flat_file.ini": "[core]\nmethods=PLAIN\n\n[users]\nanna=secret\n",
+}
 RELAYING_PLUGIN = """\
 from mta.plugin import Plugin
 
@@ -44,22 +50,42 @@ def _large_messages(directory: Path) -> str:
 def ours(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
     """Return this server; `next_hop` is the port that it relays to, None to discard."""
     if next_hop is None:
-        return Server(directory, {**files, **DISCARD}, env={"YES_REALLY_DO_DISCARD": "1"})
-    relay = {"plugins": "relaying\n", "outbound.ini": OUTBOUND + SMARTHOST % next_hop}
-    return Server(directory, {**files, **relay}, {"relaying.py": RELAYING_PLUGIN})
+        return Server(directory, {**DISCARD, **files}, env={"YES_REALLY_DO_DISCARD": "1"})
+    outbound = files["outbound.ini"] + SMARTHOST % next_hop
+    return Server(
+        directory,
+        {**files, "plugins": "relaying\n", "outbound.ini": outbound},
+        {"relaying.py": RELAYING_PLUGIN},
+    )
 
 
 def haraka(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
     """Return Haraka 3.1.6 doing the same."""
     if next_hop is None:
-        return haraka_js.server(directory, {**files, **DISCARD}, env={"YES_REALLY_DO_DISCARD": "1"})
-    return haraka_js.relay(directory, next_hop, {**files, "outbound.ini": OUTBOUND})
+        return haraka_js.server(directory, {**DISCARD, **files}, env={"YES_REALLY_DO_DISCARD": "1"})
+    return haraka_js.relay(directory, next_hop, files)
 
 
 BUILDERS: dict[str, Callable[[Path, Mapping[str, str], int | None], Server]] = {HARAKA: haraka, OURS: ours}
 
 
-def build(name: str, directory: Path, next_hop: int | None, *, large: bool = False) -> Server:
-    """Return a server in a new directory, not yet started; `large` lets it take 200 MB with spool_after set."""
-    files = {**COMMON, "connection.ini": _large_messages(directory)} if large else COMMON
+def build(
+    name: str,
+    directory: Path,
+    next_hop: int | None,
+    *,
+    large: bool = False,
+    paused: bool = False,
+    tls: Mapping[str, str] | None = None,
+) -> Server:
+    """Return a server in a new directory, not yet started.
+
+    large: it takes 200 MB, with spool_after set. paused: nothing leaves the queue. tls: its key and certificate files, and
+    it takes submissions of one user.
+    """
+    files = {**COMMON, **(SUBMISSION if tls else {}), **(tls or {})}
+    if large:
+        files["connection.ini"] = _large_messages(directory)
+    if paused:
+        files["outbound.ini"] += "disabled=true\n"
     return BUILDERS[name](directory, files, next_hop)

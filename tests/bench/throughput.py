@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from tests.bench.load import LoadFailed, Sample, run
-from tests.bench.rows import Row
+from tests.bench.rows import Named, Row
 from tests.bench.servers import build
 from tests.support.server import Server
 from tests.support.sink import PostfixSink
@@ -27,13 +28,34 @@ class Plan:
 class Result:
     """The samples of one row by server, and why a server has none."""
 
-    row: Row
+    row: Named
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
+class Probed(Named, Protocol):
+    """A row that says how many messages are enough to guess how fast a server is."""
+
+    @property
+    def probe_messages(self) -> int: ...
+
+
+Measured = TypeVar("Measured", bound=Probed, contravariant=True)
+
+
+class Runs(Protocol[Measured]):
+    """One server under load; `run` raises LoadFailed."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, row: Measured, count: int, /) -> Sample: ...
+
+
 @dataclass(frozen=True)
 class Contender:
+    """One server that smtp-source sends to."""
+
     name: str
     server: Server
     sink: PostfixSink | None
@@ -54,7 +76,7 @@ def measure(kind: str, rows: Sequence[Row], names: Sequence[str], work: Path, pl
         for contender in contenders:
             contender.warm_up(plan.warm_up)
         for row in rows:
-            yield _measure_row(row, contenders, plan)
+            yield by_turns(row, contenders, plan)
 
 
 def _start(name: str, kind: str, work: Path, stack: ExitStack) -> Contender:
@@ -64,7 +86,8 @@ def _start(name: str, kind: str, work: Path, stack: ExitStack) -> Contender:
     return Contender(name, stack.enter_context(server), sink)
 
 
-def _measure_row(row: Row, contenders: Sequence[Contender], plan: Plan) -> Result:
+def by_turns(row: Measured, contenders: Sequence[Runs[Measured]], plan: Plan) -> Result:
+    """Measure a row, the servers in changing order."""
     result = Result(row)
     counts: dict[str, int] = {}
     for round_number in range(plan.rounds):
@@ -81,7 +104,7 @@ def _measure_row(row: Row, contenders: Sequence[Contender], plan: Plan) -> Resul
     return result
 
 
-def _run_once(contender: Contender, row: Row, counts: dict[str, int], seconds: float) -> Sample:
+def _run_once(contender: Runs[Measured], row: Measured, counts: dict[str, int], seconds: float) -> Sample:
     """Run for about so many seconds; the first time a short run finds out how many messages that takes."""
     if contender.name not in counts:
         probe = contender.run(row, row.probe_messages)

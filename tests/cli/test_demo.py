@@ -20,12 +20,7 @@ from mta.cli.demo_sink import Sink
 from mta.cli.errors import CommandError
 from mta.logger import Logger
 from tests.support.command import HARAKA, haraka
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 def rows(output: str) -> list[list[str]]:
@@ -35,7 +30,7 @@ def rows(output: str) -> list[list[str]]:
 
 
 def test_once_shows_the_way_of_three_messages(tmp_path: Path) -> None:
-    result = haraka("demo", "--once", "--port", free_port(), TMPDIR=str(tmp_path))
+    result = haraka("demo", "--once", "--port", str(free_port()), TMPDIR=str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     heading, *messages = rows(result.stdout)
     assert heading == ["Message", "Accepted", "Queued as", "Delivered", "Lies in Maildir/new"]
@@ -76,7 +71,7 @@ def test_messages_that_do_not_arrive_are_an_error(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stays_up_and_what_it_suggests_works(tmp_path: Path, number: signal.Signals) -> None:
-    port = free_port()
+    port = str(free_port())
     process = subprocess.Popen(
         [sys.executable, HARAKA, "demo", "--port", port],
         stdout=subprocess.PIPE,

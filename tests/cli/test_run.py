@@ -16,12 +16,7 @@ import pytest
 from mta.logger import Logger
 from mta.outbound.spool import Spool
 from tests.support.command import HARAKA, haraka
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @pytest.fixture

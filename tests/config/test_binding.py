@@ -19,6 +19,7 @@ from mta.config.schema import (
     RelaySettings,
     SmtpForwardSettings,
     SmtpSettings,
+    TlsSettings,
 )
 from mta.config.spec import Settings, ValueFile
 from tests.support.install import Install
@@ -259,14 +260,38 @@ def test_a_list_names_each_entry_that_is_not_what_it_is_made_of(
     assert install.reported[0].fatal
 
 
+def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
+    install.write(
+        "tls.ini",
+        "minVersion=TLSv1.3\n[mail.test]\nciphers=X\n[no.test]\nminVersion=2\nrequireAuthorized[]=25\nx=1\n"
+        "[mutual_auth_hosts]\nkey=x\n[authorized_hosts]\n192.0.2.0/24=a, b\nhost.test=\n",
+    )
+    main = install.config.settings(TlsSettings)
+    named = install.config.named(TlsSettings)
+    assert main.authorized_hosts == {"192.0.2.0/24": ("a", "b")}
+    assert set(named) == {"mail.test", "no.test"}
+    assert (named["mail.test"].min_version, named["mail.test"].ciphers) == ("TLSv1.3", "X")
+    assert (named["no.test"].min_version, named["no.test"].require_authorized) == ("TLSv1.3", ())
+    said = "\n".join(install.problems)
+    for expected in (
+        "[no.test] minVersion: '2' is not one of them",
+        "[no.test] requireAuthorized: this counts in [main] only",
+        "[no.test] x: unknown key",
+        "[authorized_hosts] host.test: 'host.test' is neither an address nor a network",
+        "[mutual_auth_hosts] key: not honoured",
+    ):
+        assert expected in said
+    assert len(install.problems) == 5
+
+
 def test_the_survey_names_files_that_are_not_read(install: Install) -> None:
-    install.write("http.ini", "listen=80")
+    install.write("results.ini", "listen=80")
     install.write("outbound.concurrency_max", "5")
     install.write("databytes", "1000")
     install.write("greylist.ini", "")
     install.config.survey()
     assert install.problems == [
-        "http.ini: a Haraka file that this release does not read yet",
+        "results.ini: a Haraka file that this release does not read yet",
         "outbound.concurrency_max: not read; write concurrency_max in outbound.ini",
         "databytes: not read; write [max] bytes in connection.ini",
     ]

@@ -9,7 +9,8 @@ import pytest
 
 from tests.endtoend.conftest import RelayTo, check_end
 from tests.support.client import RawClient
-from tests.support.server import eventually, free_port
+from tests.support.ports import free_port
+from tests.support.server import eventually
 from tests.support.sink import RecordingSink
 
 NAME = "1700000000000_1700000000000_0_1234_aBcDeF_%d_relay"

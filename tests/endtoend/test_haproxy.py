@@ -15,7 +15,8 @@ import pytest
 import trustme
 
 from tests.support import needs, server
-from tests.support.server import Server, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server, eventually
 from tests.support.sink import RecordingSink
 
 MESSAGE = b"From: <a@example.org>\r\nTo: <b@example.com>\r\nSubject: behind a load balancer\r\n\r\nbody\r\n"

@@ -14,7 +14,8 @@ from tests.support import haraka_js, server
 from tests.support.client import RawClient
 from tests.support.compare import assert_same_message
 from tests.support.needs import npm_haraka
-from tests.support.server import Server, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server, eventually
 from tests.support.sink import RecordingSink
 
 MESSAGE = b"From: <a@example.test>\r\nSubject: kept\r\nMessage-Id: <1@client.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\n\r\n"

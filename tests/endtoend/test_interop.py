@@ -16,9 +16,11 @@ import pytest
 
 from tests.endtoend.conftest import check_end
 from tests.support import nodemailer
+from tests.support.exim import Exim
 from tests.support.needs import program
+from tests.support.ports import free_port
 from tests.support.postfix import Postfix
-from tests.support.server import Server, free_port, outbound_ini
+from tests.support.server import Server, outbound_ini
 from tests.support.sink import Received, RecordingSink
 from tests.support.tls import Authority
 
@@ -297,6 +299,23 @@ def test_postfix_relays_to_us(site: Site, chunking: bool, tls: str) -> None:
     assert ("TLS connection established" in log) == (tls == "encrypt")
     for _ in range(3):
         site.arrived("starttls" if tls == "encrypt" else "none")
+
+
+# ---- Exim
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_exim_sends_bdat(site: Site, tls: str) -> None:
+    body = (
+        b"\nhow it came: \n.\n..two dots\n" + "über 8 bit\n".encode() + 4000 * (b"x" * 70 + b"\n") + b"\n.\n"
+    )
+    message = f"From: <{SENDER}>\nTo: <{LOCAL}>\nSubject: interop\n".encode() + body
+    with Exim(HOST, site.server.port, tls=tls == "starttls", ca=site.ca) as exim:
+        log = exim.send(SENDER, LOCAL, message)
+    [sent] = [line for line in log.splitlines() if f" => {LOCAL} " in line]
+    assert " K " in sent  # CHUNKING was used
+    assert (" X=TLS1.3:" in sent and " CV=yes " in sent) == (tls == "starttls"), sent
+    assert site.arrived(tls).data.endswith(body.replace(b"\n", b"\r\n"))
 
 
 # ---- openssl

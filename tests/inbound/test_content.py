@@ -53,6 +53,19 @@ def test_too_many_parts_are_refused(hook: str, act: Callable[[Connection], None]
     assert through(PARTS, At(hook, act), max_mime_parts=5)[0].startswith("250")
 
 
+@pytest.mark.parametrize("hook", ["data_post", "queue"])
+def test_a_plugin_that_meets_too_many_parts_has_not_failed(hook: str) -> None:
+    with Inbound([At(hook, look), Local()], max_mime_parts=4) as inbound:
+        client = inbound.client()
+        assert client.envelope().startswith("354")
+        client.send(PARTS)
+        assert client.read().startswith("554 5.6.0 Transaction failed due to too many MIME parts")
+        client.close()
+    (line,) = [line for line in inbound.lines if "more than 4 MIME parts" in line]
+    assert line.startswith("[NOTICE] [") and f"Plugin at gave up on hook {hook}" in line
+    assert "Traceback" not in "".join(inbound.lines)
+
+
 def test_parts_that_nobody_looks_at_are_not_counted() -> None:
     assert through(PARTS, max_mime_parts=1)[0].startswith("250")
 

@@ -13,7 +13,8 @@ import pytest
 from mta.inbound.listener import Listener
 from mta.net.endpoint import Endpoint
 from tests.support.install import eventually
-from tests.support.server import Server, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server
 from tests.support.service import Inbound, Local
 
 

@@ -14,11 +14,11 @@ import pytest
 import trustme
 
 from mta.logger import DATA, Logger
+from mta.net.connect import connect as connect_wire
 from mta.net.next_hop import NextHop
 from mta.net.smtp_client import ConnectionLost, MalformedReply, Rejected, SmtpClient, Timeouts, TlsFailed
 from mta.net.smtp_dialogue import Dialogue
 from mta.net.smtp_opening import Opening
-from mta.net.wire import connect as connect_wire
 from mta.smtp.address import Address
 from tests.net.scripted_peer import Letter, Peer, ScriptedPeer
 

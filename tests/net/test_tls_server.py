@@ -388,6 +388,158 @@ def test_channel_binding(site: Site, authority: Authority) -> None:
     assert connect(server, context)[1].channel_binding("tls-exporter") is None
 
 
+# ---- sections for one server name
+
+
+def of_site(site: Site, authority: Authority, ini: str) -> TlsServer:
+    """A server with a certificate of its own for other.test, and whatever tls.ini says."""
+    site.main(authority.pair("mail.test"))
+    site.write("tls/other.pem", b"".join(authority.pair("other.test")))
+    site.write("ca.pem", authority.root.cert_pem.bytes())
+    site.write("tls.ini", f"ca=ca.pem\n{ini}")
+    return site.server()
+
+
+@pytest.mark.parametrize(
+    ("ini", "welcome"),
+    [
+        ("[other.test]\nminVersion=TLSv1.3\n", {"mail.test", None}),
+        ("minVersion=TLSv1.3\n[Other.Test]\nminVersion=TLSv1.2\n", {"other.test"}),
+        ("minVersion=TLSv1.3\n[new.test]\nciphers=DEFAULT\n", set()),
+    ],
+)
+def test_the_oldest_version_for_one_name(
+    site: Site, authority: Authority, ini: str, welcome: set[str | None]
+) -> None:
+    server = of_site(site, authority, ini)
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    for name in ("mail.test", "other.test", "new.test", None):
+        if name in welcome or (name == "new.test" and "mail.test" in welcome):
+            connect(server, context, name)
+        else:
+            with pytest.raises(ssl.SSLError):
+                connect(server, context, name)
+
+
+@pytest.mark.parametrize("main", ["true", "false"])
+def test_ciphers_and_their_order_for_one_name(site: Site, authority: Authority, main: str) -> None:
+    ours = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256"
+    other = "false" if main == "true" else "true"
+    server = of_site(
+        site,
+        authority,
+        f"ciphers={ours}\nhonorCipherOrder={main}\n[other.test]\nhonorCipherOrder={other}\n"
+        "[new.test]\nciphers=ECDHE-ECDSA-CHACHA20-POLY1305\n",
+    )
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join([*reversed(ours.split(":")), "ECDHE-ECDSA-CHACHA20-POLY1305"]))
+    first, last = ours.split(":")
+    for name in ("mail.test", None):
+        assert connect(server, context, name)[1].cipher == (first if main == "true" else last)
+    assert connect(server, context, "other.test")[1].cipher == (last if main == "true" else first)
+    assert connect(server, context, "new.test")[1].cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_for_one_name(site: Site, authority: Authority, newest: ssl.TLSVersion) -> None:
+    server = of_site(
+        site,
+        authority,
+        "requestCert=false\n[other.test]\nrejectUnauthorized=true\n[new.test]\nrequestCert=true\n",
+    )
+    anybody, known = trusting(), trusting(authority, authority.client())
+    known.check_hostname = False
+    for context in (anybody, known):
+        context.maximum_version = newest
+    assert server.verified(connect(server, known, "other.test")[1])
+    assert server.verified(connect(server, known, "new.test")[1])
+    here, there = connect(server, anybody)
+    assert not server.verified(there)
+    with pytest.raises(OSError):
+        server.verified(connect(server, anybody, "other.test")[1])
+    # A session for a name where nobody is asked opens no other.
+    _, there = connect(server, anybody, "other.test", session=here.session.session)
+    if newest == ssl.TLSVersion.TLSv1_2:
+        assert there.server_name == "mail.test", "it stays what it was"
+    else:
+        with pytest.raises(OSError, match="no certificate"):
+            server.verified(there)
+
+
+def test_authorities_for_one_name_count_there_only(site: Site, authority: Authority) -> None:
+    theirs = Authority()
+    site.write("theirs.pem", theirs.root.cert_pem.bytes())
+    server = of_site(site, authority, "[other.test]\nca=theirs.pem\n")
+    context = trusting(None, theirs.client())
+    here, there = connect(server, context, "other.test")
+    assert server.verified(there)
+    assert not server.verified(connect(server, context, "mail.test")[1])
+    _, there = connect(server, context, "mail.test", session=here.session.session)
+    assert not server.verified(there), "what other.test believes does not count here"
+
+
+def test_a_certificate_for_one_name_from_its_section(site: Site, authority: Authority) -> None:
+    site.write("own.pem", b"".join(authority.pair("own.test", "unnamed.test")))
+    server = of_site(site, authority, "[own.test]\nkey=own.pem\ncert=own.pem\n")
+    assert site.lines == []
+    assert offered(server, authority, "own.test") == ["own.test", "unnamed.test"]
+    assert offered(server, authority, "mail.test") == ["mail.test"]
+
+
+@pytest.mark.parametrize(
+    ("ini", "said"),
+    [
+        ("[other.test]\nciphers=nonsense\n", "[other.test]: ciphers=nonsense"),
+        ("[other.test]\nca=missing.pem\n", "there is no file missing.pem"),
+    ],
+)
+def test_a_section_that_cannot_be_used_is_told(site: Site, authority: Authority, ini: str, said: str) -> None:
+    server = of_site(site, authority, ini)
+    assert said in "".join(site.lines)
+    assert server.usable is ("missing" in ini)
+
+
+def test_a_section_is_followed(site: Site, authority: Authority) -> None:
+    server = of_site(site, authority, "")
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    connect(server, context, "other.test")
+    site.install.config.watch()
+    try:
+        site.write("tls.ini", "ca=ca.pem\n[other.test]\nminVersion=TLSv1.3\n")
+        assert eventually(lambda: "certificates read again" in str(site.lines))
+        with pytest.raises(ssl.SSLError):
+            connect(server, context, "other.test")
+        connect(server, context, "mail.test")
+    finally:
+        site.install.config.close()
+
+
+# ---- clients by their address
+
+
+def test_some_hosts_need_a_certificate_and_some_never(site: Site, authority: Authority) -> None:
+    server = of_site(
+        site,
+        authority,
+        "requireAuthorized[]=465\n[authorized_hosts]\n192.0.2.0/24=Client.test, two.test\n198.51.100.7\n"
+        "[authorized_hosts_exclude]\n192.0.2.9\n2001:db8::/32\n",
+    )
+
+    def demands(ip: str, port: int = 25) -> bool:
+        return server.layer(port, ip).verdict.choice.insists
+
+    assert demands("192.0.2.7") and demands("198.51.100.7") and demands("203.0.113.1", 465)
+    assert not demands("192.0.2.9") and not demands("203.0.113.1") and not demands("2001:db8::1", 465)
+    _, there = connect(server, trusting(authority, authority.client("two.test")))
+    assert server.fits(there, "192.0.2.7") and server.fits(there, "203.0.113.1")
+    _, there = connect(server, trusting(authority, authority.client("three.test")))
+    assert not server.fits(there, "192.0.2.7") and server.fits(there, "198.51.100.7")
+    assert server.fits(there, "192.0.2.9")
+
+
 # ---- while the server runs
 
 

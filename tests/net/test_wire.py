@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from mta.net.clock import Clock, default_clock
-from mta.net.wire import BareNewline, LineTooLong, Wire, WireTimeout, connect
+from mta.net.connect import connect
+from mta.net.wire import BareNewline, LineTooLong, Wire, WireTimeout
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.support.dns_server import SERVFAIL, DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.outbound import hmail_for
 from tests.support.plugins import runner_of
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 BODY = b"Subject: hello\r\n\r\n..dot\r\nbody\r\n"
 BIG = (

@@ -16,8 +16,9 @@ from mta.outbound.suspensions import Suspension, Suspensions
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import CONT, OK, Answer
 from tests.support.fake_mx import FakeMx
+from tests.support.ports import free_port
 from tests.support.relay import Relay
-from tests.support.server import eventually, free_port
+from tests.support.server import eventually
 
 
 class Where(Plugin):

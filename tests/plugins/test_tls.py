@@ -16,7 +16,8 @@ from mta.net.tls_layer import TlsLayer
 from mta.plugin import DENY, Plugin
 from tests.support import needs
 from tests.support.install import eventually
-from tests.support.server import Server, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server
 from tests.support.service import Client, Inbound, Local
 from tests.support.tls import Authority, Site, TlsClient, trusting
 
@@ -320,6 +321,42 @@ def test_a_port_where_clients_need_a_certificate(
             client.close()
     assert len(logged(inbound, "TLS handshake failed")) == 2
     assert len(logged(inbound, "secured:", "verified=true")) == 1
+
+
+@pytest.mark.parametrize("smtps", [False, True], ids=["STARTTLS", "implicit"])
+def test_hosts_that_need_a_certificate_for_a_name(site: Site, authority: Authority, smtps: bool) -> None:
+    site.write("tls.ini", "ca=ca.pem\n[authorized_hosts]\n127.0.0.0/8=right.test\n")
+    with site.inbound(Local(), smtps=smtps) as inbound:
+        for name, reply in (("right.test", "354"), ("wrong.test", "554"), ("", "")):
+            context = trusting(authority, authority.client(name) if name else None)
+            said = ""
+            client = None
+            try:
+                client = TlsClient(inbound.port, context if smtps else None)
+                if not smtps:
+                    client.start_tls(context)
+                said = client.envelope()
+                assert client.ask("QUIT")[:3] in ("221", "500", "554", "")
+            except OSError:
+                pass
+            assert said[:3] == reply
+            if client is not None:
+                client.close()
+    assert len(logged(inbound, "TLS handshake failed")) == 1
+    assert len(logged(inbound, "has none of the names")) == 1
+
+
+@pytest.mark.parametrize(("exclude", "code"), [("", "530"), ("127.0.0.1\n", "250")])
+def test_such_hosts_send_no_mail_in_clear(site: Site, exclude: str, code: str) -> None:
+    ini = f"[authorized_hosts]\n127.0.0.0/8\n[authorized_hosts_exclude]\n{exclude}"
+    site.write("tls.ini", ini)
+    with site.inbound(Local()) as inbound:
+        client = inbound.client()
+        client.ask("EHLO client.test")
+        said = client.ask("MAIL FROM:<a@example.org>")
+        assert said[:3] == code
+        assert code != "530" or said == "530 5.7.0 Must issue a STARTTLS command first"
+        client.close()
 
 
 def test_behind_a_load_balancer_the_handshake_may_come_with_the_header(

@@ -308,3 +308,38 @@ def test_a_mail_behind_a_content_filter(server):
     assert b"envelope-from <a@example.org> (forwarded for spike.example [203.0.113.5]);\r\n" in first
     assert b"forwarded" not in second
     assert any("xforward" in line and "addr=203.0.113.5" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("order", [["xclient", "relay"], ["relay", "xclient"]], ids=" ".join)
+@pytest.mark.parametrize("name", ["", " NAME=given.example"])
+@pytest.mark.parametrize("login", ["", " LOGIN=bob"])
+def test_who_may_relay_behind_a_proxy(tmp_path, order, name, login):
+    """The proxy may, its clients only when relay_acl_allow says so; who is logged in there is not for us to believe."""
+    files = {"relay_acl_allow": "127.0.0.1\n192.0.2.0/24\n", "relay.ini": "[relay]\nacl=true\n"}
+    with Inbound() as inbound:
+        plugins = plugins_of(tmp_path, order, files, inbound.logger)
+        inbound.service.hooks = type(inbound.service.hooks)(plugins, inbound.logger)
+        for client, code in (("192.0.2.7", "250"), ("203.0.113.5", "550"), (None, "250")):
+            c = Client(inbound.port)
+            c.ask("EHLO proxy.test")
+            if client:
+                assert c.ask(f"XCLIENT ADDR={client}{name}{login}").startswith("220 ")
+                c.ask("EHLO client.test")
+            c.ask("MAIL FROM:<a@example.org>")
+            assert c.ask("RCPT TO:<b@elsewhere.example>")[:3] == code, client
+            c.close()
+
+
+def test_a_second_client_does_not_inherit_what_the_first_might(tmp_path):
+    files = {"relay_acl_allow": "192.0.2.7\n", "xclient.hosts": "192.0.2.7\n"}
+    with Inbound() as inbound:
+        plugins = plugins_of(tmp_path, ["xclient", "relay"], files, inbound.logger)
+        inbound.service.hooks = type(inbound.service.hooks)(plugins, inbound.logger)
+        c = Client(inbound.port)
+        for client, code in (("192.0.2.7", "250"), ("203.0.113.5", "550")):
+            assert c.ask(f"XCLIENT ADDR={client}").startswith("220 ")
+            c.ask("EHLO client.test")
+            c.ask("MAIL FROM:<a@example.org>")
+            assert c.ask("RCPT TO:<b@elsewhere.example>")[:3] == code
+            c.ask("RSET")
+        c.close()

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.needs import program, root
-from tests.support.server import eventually, free_port
+from tests.support.ports import free_port
+from tests.support.server import eventually
 
 # service type private unpriv chroot wakeup maxproc command; no chroot, and as few services as relaying takes
 MASTER = """

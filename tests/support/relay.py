@@ -19,7 +19,7 @@ from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
 from tests.support.outbound import opened, queue_files, todo_for
 from tests.support.plugins import runner_of
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 MESSAGE = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\nSubject: hi\r\n\r\nbody\r\n"
 

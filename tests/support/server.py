@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support import proc
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (sys.executable, str(ROOT / "bin" / "haraka"), "-c")
@@ -29,18 +29,6 @@ class StartupFailed(Exception):
         super().__init__(f"exit status {status}, output:\n{output}")
         self.output = output
         self.status = status
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on, below those the kernel gives to outgoing connections."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def eventually(happened: Callable[[], object], timeout: float = 10.0, interval: float = 0.02) -> bool:

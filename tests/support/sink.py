@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.needs import program
-from tests.support.server import eventually, free_port
+from tests.support.ports import free_port
+from tests.support.server import eventually
 
 CRLF = b"\r\n"
 END_OF_DATA = b"\r\n.\r\n"

@@ -11,6 +11,9 @@ import pytest
 
 from tests.support.server import ROOT
 
+# What a worker of xdist has in its own would make workers of those below.
+OWN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+
 SUITE = """\
 import pytest
 from tests.support import needs
@@ -30,12 +33,13 @@ def test_expected_failure():
 """
 
 
+@pytest.mark.parametrize("parallel", [[], ["-n", "1"]], ids=["one process", "parallel"])
 @pytest.mark.parametrize(
     ("ci", "summary"),
     [("", "3 skipped, 1 xfailed"), ("true", "2 failed, 1 xfailed, 1 error")],
     ids=["here", "in CI"],
 )
-def test_skips(ci: str, summary: str, tmp_path: Path) -> None:
+def test_skips(ci: str, summary: str, parallel: list[str], tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.support.needs import pytest_runtest_makereport\n")
     (tmp_path / "test_it.py").write_text(SUITE)
     command = [
@@ -48,8 +52,9 @@ def test_skips(ci: str, summary: str, tmp_path: Path) -> None:
         "no:cacheprovider",
         "--rootdir",
         str(tmp_path),
+        *parallel,
     ]
-    env = {**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)}
+    env = {**OWN_ENVIRONMENT, "CI": ci, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, env=env)
     assert summary in done.stdout, done.stdout + done.stderr
     assert "apt-get install no-such-package" in done.stdout
