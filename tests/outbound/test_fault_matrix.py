@@ -31,7 +31,8 @@ from tests.support.server import eventually
 LATER = 3600  # seconds
 SETTLED = 40.0  # seconds within which a wave of faults must be over; a hang costs about three
 WAVE = 400  # cells at once: each needs some file descriptors
-LINES = b"a line of a message that does not fit into the buffers of the system\r\n" * 8000
+# Eight of them make a message that does not fit into the buffers of the system, nor into one chunk of BDAT.
+LINES = b"a line of a message that takes its time\r\n" * 1800
 FIRST, AGAIN = b"Subject: first\r\n", b"Subject: again\r\n"
 REPORTS = "senders.test"
 
@@ -94,8 +95,10 @@ class Stage:
         return "opportunistic"
 
     def mail(self, subject: bytes, rcpts: Sequence[str]) -> Transaction:
-        big = self.cell.phase == "body" and subject is FIRST
-        stream = MessageStream.from_message(subject + b"\r\n" + (LINES if big else b"short\r\n"))
+        big = self.cell.phase in ("body", "chunk") and subject is FIRST
+        stream = MessageStream.from_message(subject + b"\r\nshort\r\n")
+        for _ in range(8 if big else 0):
+            stream.append(LINES)
         transaction = Transaction(f"UUID.{self.cell.number}", Address.parse(self.sender), stream)
         transaction.rcpt_to = [Address.parse(rcpt) for rcpt in rcpts]
         return transaction
