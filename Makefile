@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Most tests wait for a server, so more run at a time than there are processors. In their order the longest come early.
+# `make test PARALLEL=` runs them in one process.
 PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all lint bench clean

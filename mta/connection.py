@@ -280,14 +280,44 @@ class Connection:
         """The uuid that log lines carry: the connection's, with `.N` from the first transaction on."""
         return f"{self.uuid}.{self.tran_count}" if self.tran_count else self.uuid
 
-    def lognotice(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
-        """Write one line at level NOTICE about this connection."""
-        self.logger.notice(message, fields, uuid=self.log_uuid)
+    # -- log lines about this connection; fields become key=value
+
+    def logdata(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level DATA."""
+        self.logger.data(message, fields, uuid=self.log_uuid)
+
+    def logprotocol(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level PROTOCOL."""
+        self.logger.protocol(message, fields, uuid=self.log_uuid)
+
+    def logdebug(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level DEBUG."""
+        self.logger.debug(message, fields, uuid=self.log_uuid)
 
     def loginfo(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
-        """Write one line at level INFO about this connection."""
+        """Write one line at level INFO."""
         self.logger.info(message, fields, uuid=self.log_uuid)
 
+    def lognotice(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level NOTICE."""
+        self.logger.notice(message, fields, uuid=self.log_uuid)
+
+    def logwarn(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level WARN."""
+        self.logger.warn(message, fields, uuid=self.log_uuid)
+
     def logerror(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
-        """Write one line at level ERROR about this connection."""
+        """Write one line at level ERROR."""
         self.logger.error(message, fields, uuid=self.log_uuid)
+
+    def logcrit(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level CRIT."""
+        self.logger.crit(message, fields, uuid=self.log_uuid)
+
+    def logalert(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level ALERT."""
+        self.logger.alert(message, fields, uuid=self.log_uuid)
+
+    def logemerg(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Write one line at level EMERG."""
+        self.logger.emerg(message, fields, uuid=self.log_uuid)

@@ -42,7 +42,6 @@ from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.tls_server import TlsServer
-from mta.notes import Notes
 from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
 from mta.outbound.smarthost import SmarthostError
@@ -52,6 +51,7 @@ from mta.outbound.suspensions import Suspensions, SuspensionsError
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
+from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
 from mta.version import VERSION
 
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
     from mta.log_writer import LogWriter
     from mta.logger import Logger
     from mta.plugin.hooks import Plugin
-    from mta.smtp.address import Address
-    from mta.smtp.reply import Reply
 
 ORIGIN = "server"
 HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
@@ -71,25 +69,6 @@ NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {}
 
 class StartError(Exception):
     """The server can't start; the text is one line that says why and what to do."""
-
-
-class Server:
-    """What plugins know as `self.server`: notes they share, and a way to send mail.
-
-    public_ip: the address that the Internet knows this server by, "" when the operator did not say.
-    http: where plugins add their pages.
-    """
-
-    http: HttpSite
-
-    def __init__(self, send: Callable[[Address, Sequence[Address], bytes], Reply]) -> None:
-        self.notes = Notes()
-        self.public_ip = ""
-        self._send = send
-
-    def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Queue a message (header and body in lines); 250 in the reply means that it is kept."""
-        return self._send(mail_from, rcpts, contents)
 
 
 class Worker:
@@ -103,7 +82,7 @@ class Worker:
         self.addresses: list[tuple[str, int]] = []
         self._log_fd = log_fd
         self._undo: list[Callable[[], object]] = []
-        self._server = Server(lambda *mail: self.outbound.send(*mail))
+        self._server = Server()
         self._stopping = Event()
         self._drain_seconds = 0.0
         self._started = False
@@ -153,6 +132,7 @@ class Worker:
         self._refuse_fatal_problems()
         self.resolver = Resolver()
         self.outbound = self._make_outbound(spool)
+        self._server.on_mail(self.outbound)
         self.service = self._make_service()
         self._control = self._open_control(spool)
         self._run_init_hook()
@@ -199,7 +179,7 @@ class Worker:
     def _make_http(self) -> None:
         """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
         settings = self.config.settings(HttpSettings)
-        self._server.http = HttpSite(Files(self.install_dir / settings.docroot))
+        self._server.http = site = HttpSite(Files(self.install_dir / settings.docroot))
         self._http_endpoints = [Endpoint.parse(text, HTTP_PORT) for text in settings.listen]
         sockets = self._bind(self._http_endpoints)
         self.http_addresses = [sock.getsockname() for sock in sockets]
@@ -210,9 +190,7 @@ class Worker:
             ]
         except ValueError as error:
             raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
-        self._http = HttpServer(
-            [*zip(sockets, contexts, strict=True)], self._server.http, self.logger, self.me
-        )
+        self._http = HttpServer([*zip(sockets, contexts, strict=True)], site, self.logger, self.me)
         self._undo.append(self._http.stop)
 
     def _open_spool(self) -> Spool:

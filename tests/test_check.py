@@ -100,6 +100,8 @@ ERRORS: list[tuple[dict[str, str], str]] = [
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_pass=x\n"}, "config/outbound.ini:3: error: [smarthost] has a password but no auth_user"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\n"}, "config/outbound.ini:3: error: [smarthost] has auth_user but no auth_pass"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\nauth_pass_file=pw\n"}, "config/outbound.ini:4: error: [smarthost] auth_pass_file: pw holds no password"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test\noauth_token_url=https://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] has oauth_token_url but no auth_user"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=http://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] OAuth: a token endpoint is reached by https"),
     ({"outbound.ini": "[smarthost]\nhost=a b:c\n"}, "config/outbound.ini:2: error: [smarthost] host: b:c is not a host name"),
 ]  # fmt: skip
 
@@ -145,6 +147,39 @@ def test_who_may_read_a_password_file(house: Path, mode: int, good: bool) -> Non
     assert (start(house) is None) is good
 
 
+def test_a_refresh_token_that_others_may_read(house: Path) -> None:
+    token = house / "config" / "refresh"
+    section = f"[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=https://x.test/\noauth_client_id=me\noauth_refresh_token_file={token}\n"
+    write(house, {"outbound.ini": section, "refresh": "r\n"})
+    token.chmod(0o600)
+    assert found(house) == []
+    token.chmod(0o644)
+    assert found(house) == [
+        "config/refresh: error: holds a password and is open to other users (mode 0644): chmod 600 or 640"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        (None, "can not be read: No such file or directory"),
+        ("\n", "holds no token: its first line is empty or too long"),
+    ],
+)
+def test_a_refresh_token_that_is_not_there(house: Path, content: str | None, doubt: str) -> None:
+    token = house / "config" / "refresh"
+    section = f"[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=https://x.test/\noauth_client_id=me\noauth_refresh_token_file={token}\n"
+    write(house, {"outbound.ini": section})
+    if content is not None:
+        write(house, {"refresh": content})
+        token.chmod(0o600)
+    (line,) = found(house)
+    assert line.startswith("config/outbound.ini:6: ") and line.endswith(
+        f"[smarthost] oauth_refresh_token_file: config/refresh {doubt}"
+    )
+    assert ": error: " not in line and start(house) is None
+
+
 def test_a_running_server_keeps_what_it_had_when_a_value_becomes_wrong(house: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     fd = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -169,7 +204,7 @@ WARNINGS: list[tuple[dict[str, str], str]] = [
     ({"smtp.ini": "listen=127.0.0.1:0\nlissten=25\n"}, "config/smtp.ini:2: warning: [main] lissten: unknown key, did you mean listen?"),
     ({"smtp.ini": "listen=127.0.0.1:0\nsmtps_port=4650\n"}, "config/smtp.ini:2: warning: [main] smtps_port: no address of listen has this port"),
     ({"me": "; our name\nthe best server\n"}, "config/me:2: warning: 'the best server' is not a host name"),
-    ({"databytes": "1000\n"}, "config/databytes: warning: not read; write [max] bytes in connection.ini"),
+    ({"databytes": "1000\n"}, "config/databytes: warning: an old file, whose place is taken by [max] bytes in connection.ini"),
     ({"outbound.ini": "pool_timeout=5\n"}, "config/outbound.ini:1: warning: [main] pool_timeout: Haraka 3 dropped this setting"),
     ({"smtp_forward.ini": "port=many\n"}, "config/smtp_forward.ini:1: warning: [main] port: 'many' is not a whole number (no plugin in use reads this file)"),
     ({"plugins": "rcpt_to.in_host_list\n", "relay_acl_allow": "everybody\n"}, "config/relay_acl_allow:1: warning: 'everybody' is neither an address nor a network (no plugin in use reads this file)"),

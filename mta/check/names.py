@@ -9,6 +9,7 @@ from pathlib import Path
 from mta.check.findings import Findings
 from mta.config import Config, Problem
 from mta.config.known import FILES_NOT_YET
+from mta.config.old_files import OLD_FILES
 from mta.config.overrides import NAMES
 from mta.config.schema import LISTS, SETTINGS, VALUES
 
@@ -29,7 +30,7 @@ def check_unread(config: Config, findings: Findings) -> None:
 def misspelt_names(directory: Path) -> Iterator[Problem]:
     """Files that look like a slip of the pen; what is called like a known file with more to it is a copy."""
     known = {cls.FILE for cls in SETTINGS} | {file.name for file in VALUES} | {file.name for file in LISTS}
-    known |= {*FILES_NOT_YET, *NAMES}
+    known |= {*FILES_NOT_YET, *NAMES, *(file.name for file in OLD_FILES)}
     for path in sorted(directory.glob("[!.]*")):
         name = path.name
         if name in NO_SLIPS or any(name.startswith(each) for each in known) or not path.is_file():

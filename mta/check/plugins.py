@@ -11,9 +11,9 @@ from mta.config.schema import SmtpSettings
 from mta.logger import NOTICE, WARN, Logger, Record
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Plugin
-from mta.plugin.idle import IdleServer
 from mta.plugin.loader import ORIGIN, load_plugins
 from mta.plugin.runner import HookRunner
+from mta.plugin.server import Server
 
 
 def check_plugins(config: Config, installation: Path, findings: Findings) -> None:
@@ -38,7 +38,7 @@ class _Loader:
         self._search = [installation / "plugins"]
         self._findings = findings
         self._ignore_bad = config.settings(SmtpSettings).ignore_bad_plugins
-        self._server = IdleServer()
+        self._server = Server()
         self._logger = Logger(NOTICE, write=lambda line: None)
         self._logger.plugins_ready(self._take_down)
         self._entry = Entry(None, "")

@@ -23,6 +23,7 @@ from mta.config.schema import (
 from mta.config.smarthost import is_host_name
 from mta.net.endpoint import Endpoint, EndpointError
 from mta.net.ip import address_literal, is_local
+from mta.net.oauth_file import TokenFile
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
 
@@ -51,7 +52,15 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
         config.value(file)
     config.get("plugins", "list")
     config.survey()
-    for check in (bad_name, bad_listen, unused_tls_port, bad_spool_dir, bad_smarthost, exposed_secrets):
+    for check in (
+        bad_name,
+        bad_listen,
+        unused_tls_port,
+        bad_spool_dir,
+        bad_smarthost,
+        bad_refresh_token,
+        exposed_secrets,
+    ):
         for problem in check(config):
             notice(problem)
     for problem in bad_queue(config, installation):
@@ -149,6 +158,15 @@ def bad_smarthost(config: Config) -> Iterator[Problem]:
         yield Problem(file, text, line, "smarthost", "auth_user")
 
 
+def bad_refresh_token(config: Config) -> Iterator[Problem]:
+    """A refresh token that is not there, or whose successor could not be kept; mail would wait until it is."""
+    section = config.settings(OutboundSettings).smarthost
+    path = section.oauth_refresh_token_file
+    if section.oauth_token_url and path.startswith("/") and (doubt := TokenFile(path).doubt()):
+        file, line = config.place(OutboundSettings, "smarthost", "oauth_refresh_token_file")
+        yield Problem(file, f"{path} {doubt}", line, "smarthost", "oauth_refresh_token_file")
+
+
 def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
     """A queue directory that cannot be used, or that others may look into."""
     path = installation / config.value(QUEUE_DIR)
@@ -157,7 +175,7 @@ def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
 
 
 def _place_of_credentials(config: Config) -> tuple[str, int]:
-    for key in ("auth_user", "auth_pass", "auth_pass_file", "host"):
+    for key in ("auth_user", "auth_pass", "auth_pass_file", "oauth_token_url", "auth_type", "host"):
         file, line = config.place(OutboundSettings, "smarthost", key)
         if line:
             break

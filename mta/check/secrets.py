@@ -15,6 +15,7 @@ TOO_WIDE = 0o027
 
 MAX_KEY_FILE = 65536  # bytes; whatever is larger is a list, not a key
 PRIVATE_KEY = b"PRIVATE KEY-----"
+PASSWORD_FILES = ("_pass_file", "_secret_file", "_token_file")
 ALWAYS_SECRET = ("internalcmd_key",)
 
 
@@ -41,7 +42,7 @@ def _password_files(config: Config) -> set[Path]:
     found = set()
     for cls in SETTINGS:
         for spec, entry in config.written(cls):
-            if spec.key.endswith("_pass_file") and isinstance(entry.text, str) and entry.text:
+            if spec.key.endswith(PASSWORD_FILES) and isinstance(entry.text, str) and entry.text:
                 found.add(config.directory / entry.text)
     return found
 

@@ -11,9 +11,9 @@ from mta.cli.installation import open_config
 from mta.config.schema import SmtpSettings
 from mta.logger import Logger
 from mta.plugin.errors import PluginError
-from mta.plugin.idle import IdleServer
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import Call, compile_chains
+from mta.plugin.server import Server
 
 _COLUMNS = ("Plugin", "Method", "Prio", "T/O")
 
@@ -25,7 +25,7 @@ def show_order(directory: Path) -> int:
     ignore_bad = config.settings(SmtpSettings).ignore_bad_plugins
     names = config.get("plugins", "list")
     try:
-        plugins = load_plugins(names, config, logger, IdleServer(), [directory / "plugins"], ignore_bad)
+        plugins = load_plugins(names, config, logger, Server(), [directory / "plugins"], ignore_bad)
     except PluginError as error:
         raise CommandError(str(error)) from None
     for hook, calls in compile_chains(plugins).items():

@@ -15,6 +15,7 @@ from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
 from mta.config.known import FILES_NOT_YET
 from mta.config.layer import Layer, Loaded, Reporter
+from mta.config.old_files import OldFile, with_old_files
 from mta.config.problem import Notice, Problem
 from mta.config.schema import LISTS, SETTINGS
 from mta.config.secrets import with_secrets
@@ -206,12 +207,25 @@ class Config:
         layers = self._layers[-1:] if os.path.isabs(name) else self._layers
         found = [loaded.content for layer in layers if (loaded := _load(layer, name, kind)) is not None]
         if kind == "ini":
-            return reduce(merge_sections, found) if found else None
+            return self._with_old_files(name, reduce(merge_sections, found)) if found else None
         if kind in TREES:
             return reduce(merge_trees, found) if found else None
         if kind in ("list", "data", "entries") and self._defaults is None:
             return found[-1] if found else None  # an operator's empty list means none of the shipped entries
         return next((content for content in reversed(found) if content), found[-1] if found else None)
+
+    def _with_old_files(self, name: str, sections: Sections) -> Sections:
+        whole, problems = with_old_files(name, sections, self._old_file, self._is_shipped)
+        for problem in problems:
+            self._reporter.report(problem)
+        return whole
+
+    def _old_file(self, old: OldFile) -> list[Entry]:
+        """What the operator's file of an earlier release says, in entries."""
+        if self._install is None or (loaded := self._install.load(old.name, "entries")) is None:
+            return []
+        entries: list[Entry] = loaded.content
+        return entries if old.lines else entries[:1]
 
     def _get_dir(self, name: str, kind: str) -> list[DirFile]:
         files: dict[str, DirFile] = {}

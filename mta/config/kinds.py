@@ -18,6 +18,8 @@ TRUE = ("true", "yes", "ok", "enabled", "on", "1")
 FALSE = ("false", "no", "disabled", "off", "0")
 TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 SASL = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
+PASSWORD_MECHANISMS = ("plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256", "scram-sha-256-plus")
+CLIENT_MECHANISMS = (*PASSWORD_MECHANISMS, "xoauth2", "oauthbearer")
 LEVELS = ("DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "EMERG")
 
 

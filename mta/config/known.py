@@ -41,25 +41,13 @@ ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
 _FILES = ("internalcmd_key", "results.ini", "net-utils.ini")
 _TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
-_IN_OUTBOUND_INI = ("disabled", "enable_tls", "temp_fail_intervals", "maxTempFailures", "concurrency_max")
-
-# Files of Haraka before 3.1, and where in connection.ini their setting is now.
+# Files of Haraka before 3.1 that said yes or no where there is a number in connection.ini today; see old_files for the rest.
 _MOVED_FILES = {
-    "haproxy_hosts": "[haproxy] hosts",
-    "smtpgreeting": "[message] greeting",
-    "ehlo_hello_message": "[message] helo",
-    "connection_close_message": "[message] close",
     "banner_includes_uuid": "[uuid] banner_chars",
     "deny_includes_uuid": "[uuid] deny_chars",
-    "databytes": "[max] bytes",
-    "max_mime_parts": "[max] mime_parts",
-    "max_line_length": "[max] line_length",
-    "max_data_line_length": "[max] data_line_length",
 }
 
 FILES_NOT_YET: dict[str, str] = {
     **dict.fromkeys(_FILES + _TEMPLATES, "a Haraka file that this release does not read yet"),
-    **{f"outbound.{key}": f"not read; write {key} in outbound.ini" for key in _IN_OUTBOUND_INI},
-    "outbound.received_header": "not read; write received_header in outbound.ini",
     **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from mta.config.kinds import (
+    CLIENT_MECHANISMS,
     FLAG,
     HOSTS,
     INTERVALS,
@@ -18,6 +19,7 @@ from mta.config.kinds import (
     MECHANISMS,
     NETWORK,
     NETWORKS,
+    PASSWORD_MECHANISMS,
     PATTERN,
     PORT_LINES,
     PORTS,
@@ -157,6 +159,45 @@ class SmarthostSettings(Settings):
     auth_user: str = setting("smarthost", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("smarthost", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_type: str = setting("smarthost", "auth_type", choice("", *CLIENT_MECHANISMS), "", "How to log in; empty: the best that is offered.")
+    oauth_token_url: str = setting("smarthost", "oauth_token_url", TEXT, "", "Token endpoint of the OAuth 2.0 provider; with it AUTH uses access tokens (XOAUTH2, OAUTHBEARER) and no password. https, or http to this machine.")
+    oauth_grant: str = setting("smarthost", "oauth_grant", choice("refresh_token", "client_credentials"), "refresh_token", "How tokens are asked for (RFC 6749): with a refresh token, or with the client's own secret.")
+    oauth_client_id: str = setting("smarthost", "oauth_client_id", TEXT, "", "Client id that the provider knows this server by.")
+    oauth_client_secret: str = setting("smarthost", "oauth_client_secret", SECRET, "", "Its secret; a public client has none.")
+    oauth_client_secret_file: str = setting("smarthost", "oauth_client_secret_file", TEXT, "", "File whose first line is the client's secret; relative to the configuration directory.")
+    oauth_refresh_token_file: str = setting("smarthost", "oauth_refresh_token_file", TEXT, "", "File with the refresh token, an absolute path; a new one that the provider gives is written there, mode 0600.")
+    oauth_scope: str = setting("smarthost", "oauth_scope", TEXT, "", "Scopes to ask for, separated by blanks; what the provider documents for SMTP.")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPoolSettings(Settings):
+    """outbound.ini [connections]: connections to next hops that are kept for the next message."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    messages: int = setting("connections", "messages", whole(1), 100, "Messages over one connection, then it is ended.")
+    lifetime: int = setting("connections", "lifetime", whole(1), 300, "Seconds after which a connection is not used for another message.")
+    idle: int = setting("connections", "idle", whole(1), 10, "Seconds that an unused connection is kept.")
+    per_site_idle: int = setting("connections", "per_site_idle", whole(0), 10, "Unused connections kept to one next hop; 0: none, each message has a connection of its own.")
+    total_idle: int = setting("connections", "total_idle", whole(0), 200, "Unused connections kept in all; one more ends the one that was used longest ago.")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutSettings(Settings):
+    """outbound.ini [timeouts]: the minimum values of RFC 5321 4.5.3.2, where it names one."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    banner: int = setting("timeouts", "banner", whole(1), 300, "Seconds to wait for the greeting of a next hop.")
+    hello: int = setting("timeouts", "hello", whole(1), 300, "Seconds to wait for its reply to EHLO, HELO, LHLO or STARTTLS.")
+    tls: int = setting("timeouts", "tls", whole(1), 60, "Seconds that a TLS handshake may take.")
+    auth: int = setting("timeouts", "auth", whole(1), 120, "Seconds to wait for each reply during AUTH.")
+    mail: int = setting("timeouts", "mail", whole(1), 300, "Seconds to wait for the reply to MAIL or RSET.")
+    rcpt: int = setting("timeouts", "rcpt", whole(1), 300, "Seconds to wait for the reply to RCPT.")
+    data: int = setting("timeouts", "data", whole(1), 120, "Seconds to wait for the reply to DATA.")
+    chunk: int = setting("timeouts", "chunk", whole(1), 180, "Seconds that the next hop may take nothing of the message, or not answer a chunk of it.")
+    dot: int = setting("timeouts", "dot", whole(1), 600, "Seconds to wait for the reply to the end of the message; a wait too short makes duplicates.")
+    quit: int = setting("timeouts", "quit", whole(1), 5, "Seconds to wait for the reply to QUIT.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +227,11 @@ class OutboundSettings(Settings):
     received_header: str = setting("main", "received_header", TEXT, "Haraka outbound", "Name in the Received field added on the way out; `disabled` adds none.")
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
+    chunking: bool = setting("main", "chunking", FLAG, True, "Send messages by BDAT where the next hop offers CHUNKING (RFC 3030): one round trip less.")
+    eight_bit_downgrade: str = setting("main", "eight_bit_downgrade", choice("send", "convert", "bounce"), "send", "A message with 8 bit octets for a next hop that does not offer 8BITMIME: `send` it as it is, which nearly all of them take, `convert` its parts to 7 bit, which breaks DKIM signatures, or `bounce` it. What can not be converted bounces.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
+    connections: ConnectionPoolSettings = field(default_factory=ConnectionPoolSettings, metadata={"group": ConnectionPoolSettings})
+    timeouts: TimeoutSettings = field(default_factory=TimeoutSettings, metadata={"group": TimeoutSettings})
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 
@@ -258,7 +303,7 @@ class SmtpForwardSettings(Settings):
     port: int = setting("main", "port", whole(1, 65535), 2555, "Its port.")
     enable_tls: bool = setting("main", "enable_tls", FLAG, False, "Use STARTTLS when it is offered.")
     enable_outbound: bool = setting("main", "enable_outbound", FLAG, False, "Forward the mail of relaying clients too, instead of queueing it here.")
-    auth_type: str = setting("main", "auth_type", choice("", "plain", "login", "cram-md5"), "", "How to log in; empty: the best that is offered.")
+    auth_type: str = setting("main", "auth_type", choice("", *PASSWORD_MECHANISMS), "", "How to log in; empty: the best that is offered.")
     auth_user: str = setting("main", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("main", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("main", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")

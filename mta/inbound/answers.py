@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
+from mta.plugin.refusal import Refusal, reply_with
 from mta.plugin.verdict import (
     DENY,
     DENYDISCONNECT,
@@ -14,17 +12,7 @@ from mta.plugin.verdict import (
     Code,
     Verdict,
 )
-from mta.smtp.dsn import DSN
 from mta.smtp.reply import Reply
-
-
-class Refusal(NamedTuple):
-    """One reply: code, enhanced code (RFC 3463) and the text used when the plugin gave none."""
-
-    code: int
-    enhanced: str
-    text: str
-
 
 # `{who}` is the address, host or whatever else the hook was asked about. The replies are Haraka's.
 _DENY: dict[str, Refusal] = {
@@ -77,7 +65,6 @@ _TABLE_OF: dict[Code, dict[str, Refusal]] = {
     DENYSOFTDISCONNECT: _DENYSOFT,
 }
 _CLOSING = frozenset({DENYDISCONNECT, DENYSOFTDISCONNECT, DISCONNECT})
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) +")  # RFC 3463 section 2
 
 
 def refuse(hook: str, verdict: Verdict, who: object = "") -> Reply | None:
@@ -91,33 +78,3 @@ def refuse(hook: str, verdict: Verdict, who: object = "") -> Reply | None:
     code, enhanced = _HANG_UP.get((hook, verdict.code), refusal[:2])
     default = Refusal(code, enhanced, refusal.text.format(who=who))
     return reply_with(verdict.message, default, close=verdict.code in _CLOSING)
-
-
-def reply_with(message: object, default: Refusal, close: bool = False) -> Reply:
-    """A reply with the plugin's message, or the default's text when it gave none.
-
-    message: None, a str, a sequence of str, or a DSN, which brings its own codes. A text may begin with an enhanced code.
-    """
-    if isinstance(message, DSN):
-        return Reply(message.code, message.msg or message.default_msg, message.enhanced, close=close)
-    lines = _lines(message) or [default.text]
-    enhanced, lines[0] = _split_enhanced(lines[0], default)
-    return Reply(default.code, lines, enhanced, close=close)
-
-
-def _lines(message: object) -> list[str]:
-    if message is None or message == "":
-        return []
-    if isinstance(message, str):
-        return message.splitlines()
-    if isinstance(message, list | tuple):
-        return [line for part in message for line in _lines(part)]
-    return [str(message)]
-
-
-def _split_enhanced(line: str, default: Refusal) -> tuple[str, str]:
-    match = _ENHANCED.match(line)
-    # RFC 2034 section 4: the class of the enhanced code is the first digit of the reply code.
-    if match and match.group(1)[0] == str(default.code)[0]:
-        return match.group(1), line[match.end() :]
-    return default.enhanced, line

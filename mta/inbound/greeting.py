@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mta.inbound.answers import Refusal, reply_with
 from mta.net.dns import NotFound, Tempfail
+from mta.plugin.refusal import Refusal, reply_with
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from mta.inbound import content
-from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.answers import refuse
 from mta.inbound.intake import Intake
 from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
+from mta.plugin.refusal import Refusal, reply_with
 from mta.plugin.verdict import OK
 from mta.smtp.reply import Reply
 

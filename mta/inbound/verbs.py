@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.answers import refuse
 from mta.inbound.bdat import bdat
 from mta.inbound.extensions import SUBMISSION_PORTS, keywords, offered
 from mta.inbound.greeting import named
@@ -14,6 +14,7 @@ from mta.inbound.proxy import refuse_proxy
 from mta.inbound.receive import receive
 from mta.logger import NOTICE
 from mta.message.stream import MessageStream
+from mta.plugin.refusal import Refusal, reply_with
 from mta.plugin.verdict import CONT, DENYSOFT, NEXT_HOOK, OK
 from mta.smtp.command import parse_mail, parse_rcpt
 from mta.smtp.parameters import check_mail_params, check_rcpt_params, format_date_time, release_time

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from mta.config.schema import ConnectionPoolSettings
 from mta.net.smtp_client import SmtpClient, Timeouts
 
 if TYPE_CHECKING:
@@ -18,19 +19,13 @@ SWEEPS = 4  # looks at the idle connections in the time that one is kept
 
 
 class ClientPool:
-    """Hands out connections and takes them back.
+    """Hands out connections and takes them back. settings: the limits, which may be changed at any time."""
 
-    max_idle_seconds: how long an unused one is kept; max_uses: transactions per connection; max_idle_per_key: unused
-    ones kept to the same hop.
-    """
-
-    def __init__(
-        self, max_idle_seconds: float = 10.0, max_uses: int = 100, max_idle_per_key: int = 10
-    ) -> None:
-        self._max_idle_seconds = max_idle_seconds
-        self._max_uses = max_uses
-        self._max_idle_per_key = max_idle_per_key
-        self._idle: dict[Key, list[tuple[float, SmtpClient]]] = {}
+    def __init__(self, settings: ConnectionPoolSettings | None = None) -> None:
+        self.settings = settings or ConnectionPoolSettings()
+        self._idle: dict[Key, list[SmtpClient]] = {}
+        # The same connections, the one unused for longest first, each with the time at which it is to be ended.
+        self._ends: dict[SmtpClient, float] = {}
         self._sweeper: gevent.Greenlet[[], None] | None = None
         self._closed = False
 
@@ -72,33 +67,49 @@ class ClientPool:
         if key is None or not client.usable:
             client.close()
             return
-        if self._closed or client.uses >= self._max_uses or self._is_full(key):
+        now = time.monotonic()
+        if not self._may_stay(client, key, now):
             gevent.spawn(client.quit)
             return
-        self._idle.setdefault(key, []).append((time.monotonic() + self._max_idle_seconds, client))
+        self._idle.setdefault(key, []).append(client)
+        self._ends[client] = min(now + self.settings.idle, client.born + self.settings.lifetime)
+        while len(self._ends) > self.settings.total_idle:
+            self._dismiss(next(iter(self._ends)))
         if self._sweeper is None:
             self._sweeper = gevent.spawn(self._sweep)
 
     def close_all(self) -> None:
         """Say good-bye on every kept connection and wait for it; those in use are closed when they come back."""
         self._closed = True
-        clients = [client for kept in self._idle.values() for _, client in kept]
+        clients = list(self._ends)
         self._idle.clear()
+        self._ends.clear()
         gevent.joinall([gevent.spawn(client.quit) for client in clients])
 
     @property
     def idle(self) -> int:
         """How many connections are kept right now."""
-        return sum(map(len, self._idle.values()))
+        return len(self._ends)
 
-    def _is_full(self, key: Key) -> bool:
-        return len(self._idle.get(key, ())) >= self._max_idle_per_key
+    def _may_stay(self, client: SmtpClient, key: Key, now: float) -> bool:
+        settings = self.settings
+        return not (
+            self._closed
+            or client.uses >= min(settings.messages, client.mail_max)
+            or now >= client.born + settings.lifetime
+            or len(self._idle.get(key, ())) >= settings.per_site_idle
+        )
 
     def _kept(self, key: Key, logger: Logger | None, uuid: str) -> SmtpClient | None:
         """The connection that was used last: it is the least likely to have been closed."""
         kept = self._idle.get(key)
         while kept:
-            _, client = kept.pop()
+            client = kept[-1]
+            if self._ends[client] <= time.monotonic():
+                self._dismiss(client)
+                continue
+            kept.pop()
+            del self._ends[client]
             if not kept:
                 del self._idle[key]
             if client.lend(logger, uuid):
@@ -108,17 +119,19 @@ class ClientPool:
 
     def _sweep(self) -> None:
         """Close what was not used in time; ends when nothing is left to watch."""
-        while self._idle:
-            gevent.sleep(self._max_idle_seconds / SWEEPS)
-            for key in list(self._idle):
-                self._expire(key, time.monotonic())
+        while self._ends:
+            gevent.sleep(self.settings.idle / SWEEPS)
+            now = time.monotonic()
+            for client in [client for client, end in self._ends.items() if end <= now]:
+                self._dismiss(client)
         self._sweeper = None
 
-    def _expire(self, key: Key, now: float) -> None:
-        kept = self._idle.pop(key)
-        young = [entry for entry in kept if entry[0] > now]
-        if young:
-            self._idle[key] = young
-        for end, client in kept:
-            if end <= now:
-                gevent.spawn(client.quit)
+    def _dismiss(self, client: SmtpClient) -> None:
+        """End a connection that is kept."""
+        del self._ends[client]
+        key = client.pool_key or ()
+        kept = self._idle[key]
+        kept.remove(client)
+        if not kept:
+            del self._idle[key]
+        gevent.spawn(client.quit)

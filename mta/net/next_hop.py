@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from mta.net.ip import parse_ip
+
+if TYPE_CHECKING:
+    from mta.net.oauth import TokenSource
 
 TlsPolicy = Literal["opportunistic", "required", "off"]
 
@@ -26,7 +29,8 @@ class NextHop:
 
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
-    auth_type: the SASL mechanism, else the best one offered.
+    auth_type: the SASL mechanism, else the best one offered; token: gives access tokens, which are used instead of a
+    password.
     """
 
     host: str
@@ -41,6 +45,7 @@ class NextHop:
     auth_type: str | None = None
     from_dns: str | None = None
     tls: TlsPolicy = "opportunistic"
+    token: TokenSource | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, text: str, *, priority: int = 0, tls: TlsPolicy = "opportunistic") -> NextHop:
@@ -84,6 +89,7 @@ class NextHop:
             self.auth_type,
             self.from_dns,
             self.tls,
+            self.token,
         )
 
     def __str__(self) -> str:

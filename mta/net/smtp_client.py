@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mta.net import connect
+from mta.net.smtp_chunking import ChunkedTransaction
+from mta.net.smtp_content import MessageSource, has_ascii_header, real_size
 from mta.net.smtp_dialogue import ORIGIN, Dialogue, encode
+from mta.net.smtp_envelope import NO_PARAMS, NO_RCPT_PARAMS, Params, envelope, size_limit
 from mta.net.smtp_errors import (
     BrokenConversation,
     ClientError,
@@ -18,8 +22,9 @@ from mta.net.smtp_errors import (
     Timeouts,
     TlsFailed,
 )
+from mta.net.smtp_limits import first, limits, too_many
 from mta.net.smtp_opening import Opening
-from mta.net.smtp_transaction import MessageSource, Transaction
+from mta.net.smtp_transaction import Transaction
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -42,29 +47,32 @@ __all__ = [
     "TlsFailed",
 ]
 
-# RFC 6531 3.7.4.2
 _NEEDS_REQUIRETLS = Reply(550, "REQUIRETLS support required", "5.7.30")  # RFC 8689 4.2.1
-_NEEDS_SMTPUTF8 = Reply(550, "the next hop does not take internationalised mail (SMTPUTF8)", "5.6.7")
 
 
 class SmtpClient:
     """An open, greeted and, where asked for, encrypted and authenticated connection.
 
     extensions: EHLO keyword in capitals to parameters; host, ip, port: the peer (host is the name if we know one);
-    uses: transactions so far; reused: it came from a pool, so the peer may have closed it unseen; pool_key: the pool's.
+    uses: transactions so far; mail_max: how many the peer takes; born: monotonic time at which it was opened; reused: it came from a pool, so the peer may
+    have closed it unseen; pool_key: the pool's.
     """
 
     __slots__ = (
         "_busy",
         "_dialogue",
         "_open",
+        "_rcpt_max",
+        "_size_limit",
         "_timeouts",
         "authenticated",
+        "born",
         "esmtp",
         "extensions",
         "hop",
         "host",
         "ip",
+        "mail_max",
         "pool_key",
         "port",
         "reused",
@@ -82,10 +90,13 @@ class SmtpClient:
         self.secured = opening.secured
         self.authenticated = opening.authenticated
         self.uses = 0
+        self.born = time.monotonic()
         self.pool_key: tuple[object, ...] | None = None
         self.reused = False
         self._dialogue = dialogue
         self._timeouts = timeouts
+        self._size_limit = size_limit(opening.extensions)
+        self.mail_max, self._rcpt_max = limits(opening.extensions)
         self._open = False
         self._busy = False
 
@@ -155,11 +166,16 @@ class SmtpClient:
         eight_bit: bool = False,
         smtputf8: bool = False,
         require_tls: bool = False,
+        chunking: bool = False,
+        mail_params: Params = NO_PARAMS,
+        rcpt_params: Mapping[Address, Params] = NO_RCPT_PARAMS,
     ) -> dict[Address, Reply]:
         """Send one message, return the final reply for each recipient, in the order of rcpts.
 
-        eight_bit: the message has octets above 127; smtputf8: its header needs SMTPUTF8 (RFC 6531); require_tls: the peer
-        must promise to send it on by TLS only (RFC 8689). Replies are 2xx, 4xx or 5xx. Afterwards the connection is usable again, whatever the replies were, unless `usable` says no.
+        eight_bit: the message may have octets above 127; smtputf8: its header may need SMTPUTF8 (RFC 6531); require_tls:
+        the peer must promise to send it on by TLS only (RFC 8689); chunking: BDAT may be used (RFC 3030). mail_params and
+        rcpt_params: parameters of whoever gave us the mail, of which the peer gets what it offers.
+        Replies are 2xx, 4xx or 5xx. Afterwards the connection is usable again, whatever they were, unless `usable` says no.
         Raises ConnectionLost and MalformedReply (their `replies` are final), MessageUnreadable; the connection is closed
         then. Raises ValueError, before anything is sent, if an address would not be one command line.
         """
@@ -168,15 +184,28 @@ class SmtpClient:
             raise ConnectionLost("the connection is not usable any more, phase mail", "mail")
         if require_tls and not (self.secured and "REQUIRETLS" in self.extensions):
             return dict.fromkeys(rcpts, _NEEDS_REQUIRETLS)
-        refused = self._refused_for_utf8(mail_from, rcpts, smtputf8)
-        lines = {rcpt: f"RCPT TO:{rcpt}" for rcpt in rcpts if rcpt not in refused}
+        size = message.size
+        if 0 < self._size_limit < size:
+            size = real_size(message)
+            if self._size_limit < size:
+                return dict.fromkeys(rcpts, self._too_big(size))
+        if smtputf8 and "SMTPUTF8" not in self.extensions:
+            smtputf8 = not has_ascii_header(message)  # who asked for it may not have needed it
+        mail, lines, refused = envelope(
+            mail_from,
+            rcpts,
+            self.extensions,
+            size,
+            eight_bit=eight_bit,
+            smtputf8=smtputf8,
+            require_tls=require_tls,
+            mail_params=mail_params,
+            rcpt_params=rcpt_params,
+        )
         if not lines:
             return refused
-        mail = self._mail_command(mail_from, lines, message.size, eight_bit, smtputf8)
-        if require_tls:
-            mail += " REQUIRETLS"
         encode((mail, *lines.values()))  # all of them are sound, or none is said
-        replies = self._transact(mail, lines, message, refused)
+        replies = {**refused, **self._send_to_all(mail, lines, message, chunking, refused)}
         return {rcpt: replies[rcpt] for rcpt in rcpts}
 
     def reset(self) -> None:
@@ -198,10 +227,54 @@ class SmtpClient:
         """Close the connection at once; harmless when repeated."""
         self._dialogue.wire.close()
 
-    def _transact(
-        self, mail: str, lines: dict[Address, str], message: MessageSource, refused: dict[Address, Reply]
+    def _too_big(self, size: int) -> Reply:
+        """What the peer would say to MAIL (RFC 1870 6.1)."""
+        text = f"a message of {size} bytes, where {self.host} takes {self._size_limit} at most"
+        return Reply(552, text, "5.3.4")
+
+    def _send_to_all(
+        self,
+        mail: str,
+        lines: dict[Address, str],
+        message: MessageSource,
+        chunking: bool,
+        refused: Mapping[Address, Reply],
     ) -> dict[Address, Reply]:
-        transaction = Transaction(self._dialogue, self._timeouts, lmtp=self.hop.using_lmtp)
+        """In one transaction, or in more when there are too many recipients for one (RFC 5321 4.5.3.1.10, RFC 9422)."""
+        kind = ChunkedTransaction if chunking and "CHUNKING" in self.extensions else Transaction
+        replies: dict[Address, Reply] = {}
+        while True:
+            group = lines if len(lines) <= self._rcpt_max else first(lines, self._rcpt_max)
+            transaction = kind(self._dialogue, self._timeouts, lmtp=self.hop.using_lmtp)
+            self._transact(transaction, mail, group, message, {**refused, **replies})
+            replies.update(transaction.replies)
+            if len(lines) == 1:
+                return replies
+            again = set(too_many(transaction.replies))
+            lines = {rcpt: line for rcpt, line in lines.items() if rcpt not in group or rcpt in again}
+            if not lines:
+                return replies
+            decided = transaction.verdict or self._dialogue.farewell
+            if decided is not None:
+                return {**dict.fromkeys(lines, decided), **replies}
+            if not self.usable:
+                raise self._ended_early({**refused, **replies}, lines)
+
+    def _ended_early(self, replies: Mapping[Address, Reply], left: Mapping[Address, str]) -> ConnectionLost:
+        lost = ConnectionLost(
+            "the conversation went wrong before all recipients were named, phase mail", "mail"
+        )
+        lost.replies = {rcpt: reply for rcpt, reply in replies.items() if rcpt not in left}
+        return lost
+
+    def _transact(
+        self,
+        transaction: Transaction,
+        mail: str,
+        lines: dict[Address, str],
+        message: MessageSource,
+        known: Mapping[Address, Reply],
+    ) -> None:
         self.uses += 1
         # Set until the end, so that a delivery that is killed half-way leaves nothing that could be used again.
         self._busy = True
@@ -209,7 +282,9 @@ class SmtpClient:
             pipelining = "PIPELINING" in self.extensions
             transaction.run(mail, lines, message, pipelining=pipelining, reset=self._open)
         except BrokenConversation as broken:
-            broken.replies = {**refused, **transaction.replies}
+            # Who is asked again has a reply already, but not a final one.
+            before = {rcpt: reply for rcpt, reply in known.items() if rcpt not in lines}
+            broken.replies = {**before, **transaction.replies}
             self.close()
             raise
         except BaseException:
@@ -219,31 +294,6 @@ class SmtpClient:
         self._open = transaction.open
         if not transaction.in_step:
             self.close()
-        return {**refused, **transaction.replies}
-
-    def _refused_for_utf8(
-        self, mail_from: Address, rcpts: Sequence[Address], smtputf8: bool
-    ) -> dict[Address, Reply]:
-        """The recipients whose mail cannot be said without SMTPUTF8, when the peer does not know it."""
-        if "SMTPUTF8" in self.extensions:
-            return {}
-        everybody = smtputf8 or not mail_from.address.isascii()
-        return {rcpt: _NEEDS_SMTPUTF8 for rcpt in rcpts if everybody or not rcpt.address.isascii()}
-
-    def _mail_command(
-        self, mail_from: Address, lines: dict[Address, str], size: int, eight_bit: bool, smtputf8: bool
-    ) -> str:
-        offered = self.extensions
-        # Who could not do without it was refused before.
-        utf8 = smtputf8 or not (mail_from.address.isascii() and all(map(str.isascii, lines.values())))
-        return "".join(
-            (
-                f"MAIL FROM:{mail_from}",
-                f" SIZE={size}" if "SIZE" in offered else "",
-                " BODY=8BITMIME" if (eight_bit or utf8) and "8BITMIME" in offered else "",
-                " SMTPUTF8" if utf8 else "",
-            )
-        )
 
 
 def _connected(hop: NextHop, timeout: float) -> Wire:

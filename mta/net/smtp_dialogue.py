@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mta.logger import PROTOCOL
 from mta.net.smtp_errors import ConnectionLost, MalformedReply, TlsFailed
+from mta.net.wire_waiting import NEVER, SLACK
 from mta.smtp.reply import Reply, read_reply
 
 if TYPE_CHECKING:
@@ -69,8 +70,14 @@ class Dialogue:
         return reply
 
     def _multiline(self, first: bytes) -> Reply:
+        """A reply of several lines; they share the time of one, or a peer could hold us for as long as it has lines."""
+        wire = self.wire
         lines = chain((first,), iter(self._read_line, None))
-        return read_reply(lambda: next(lines))
+        wire.until = min(wire.until, wire.now + wire.timeout + SLACK)
+        try:
+            return read_reply(lambda: next(lines))
+        finally:
+            wire.until = NEVER
 
     def ask(self, line: str, phase: str, timeout: float, shown: str | None = None) -> Reply:
         """Say one line, hear its reply. Raises as say() and hear() do."""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from mta.config.schema import TimeoutSettings as Timeouts
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait for the peer in each phase: the minimum values of RFC 5321 4.5.3.2."""
-
-    banner: float = 300.0
-    hello: float = 300.0
-    tls: float = 60.0
-    auth: float = 120.0
-    mail: float = 300.0
-    rcpt: float = 300.0
-    data: float = 120.0
-    chunk: float = 180.0
-    dot: float = 600.0
-    quit: float = 5.0
+__all__ = [
+    "BrokenConversation",
+    "ClientError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "MalformedReply",
+    "MessageUnreadable",
+    "Rejected",
+    "Timeouts",
+    "TlsFailed",
+]
 
 
 class ClientError(Exception):

@@ -42,9 +42,10 @@ class Opening:
             self.secured = True
             # RFC 3207 4.2: what was said in clear does not count any more.
             self._hello()
-        if self._hop.auth_user is not None and self._hop.auth_pass is not None:
+        hop = self._hop
+        if hop.auth_user is not None and (hop.auth_pass is not None or hop.token is not None):
             offered = self.extensions.get("AUTH", "")
-            Authentication(self._dialogue, self._hop, self._timeouts.auth, self.secured).run(offered)
+            Authentication(self._dialogue, hop, self._timeouts.auth, self.secured).run(offered)
             self.authenticated = True
 
     def _banner(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from mta.net.seal import seal
+from mta.net.smtp_content import MessageSource, readable
 from mta.net.smtp_dialogue import refusal
-from mta.net.smtp_errors import BrokenConversation, MessageUnreadable, Timeouts
+from mta.net.smtp_errors import BrokenConversation, Timeouts
 
 if TYPE_CHECKING:
     from mta.net.smtp_dialogue import Dialogue
@@ -19,18 +20,7 @@ if TYPE_CHECKING:
 MAX_PIPELINED = 100
 
 
-class MessageSource(Protocol):
-    """A message in SMTP form: CRLF line ends, dots stuffed, no final dot."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all chunks together."""
-
-    def chunks(self) -> Iterable[bytes]:
-        """The message from its beginning, in pieces of any size."""
-
-
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """A command, and whom it is about if it is RCPT."""
 
     line: str
@@ -78,36 +68,47 @@ class Transaction:
         """
         steps = self._steps(mail, rcpts, reset)
         try:
-            self._converse(steps, MAX_PIPELINED if pipelining else 1)
-            if self._data is not None and self._data.kind == 3 and self._dialogue.farewell is None:
-                self._send_message(message)
+            self._say_all(steps, message, pipelining)
         except BrokenConversation:
             if self._refused is None:
                 raise
             self.in_step = False  # a peer that refuses the sender may hang up on the commands that follow
         self._settle(rcpts)
 
-    def _steps(self, mail: str, rcpts: dict[Address, str], reset: bool) -> list[_Step]:
+    @property
+    def verdict(self) -> Reply | None:
+        """The refusal of the sender or of the message, which holds for recipients that were not named as well."""
+        if self._refused is None and self._accepted and self._data is not None and self._data.kind in (4, 5):
+            return self._data
+        return self._refused
+
+    def _say_all(self, steps: list[Step], message: MessageSource, pipelining: bool) -> None:
+        """The envelope, then the message in the way of DATA."""
+        steps.append(Step("DATA", "data", self._timeouts.data))
+        self._converse(steps, MAX_PIPELINED if pipelining else 1)
+        if self._data is not None and self._data.kind == 3 and self._dialogue.farewell is None:
+            self._send_message(message)
+
+    def _steps(self, mail: str, rcpts: dict[Address, str], reset: bool) -> list[Step]:
         timeouts = self._timeouts
-        steps = [_Step("RSET", "rset", timeouts.mail)] if reset else []
-        steps.append(_Step(mail, "mail", timeouts.mail))
-        steps += [_Step(line, "rcpt", timeouts.rcpt, rcpt) for rcpt, line in rcpts.items()]
-        steps.append(_Step("DATA", "data", timeouts.data))
+        steps = [Step("RSET", "rset", timeouts.mail)] if reset else []
+        steps.append(Step(mail, "mail", timeouts.mail))
+        steps += [Step(line, "rcpt", timeouts.rcpt, rcpt) for rcpt, line in rcpts.items()]
         return steps
 
-    def _converse(self, steps: Sequence[_Step], at_once: int) -> None:
+    def _converse(self, steps: Sequence[Step], at_once: int) -> None:
         for start in range(0, len(steps), at_once):
             group = steps[start : start + at_once]
             if not self._worth_saying(group):
                 return
             self._exchange(group)
 
-    def _worth_saying(self, group: Sequence[_Step]) -> bool:
+    def _worth_saying(self, group: Sequence[Step]) -> bool:
         if self._refused is not None or self._dialogue.farewell is not None:
             return False
         return group[0].phase != "data" or bool(self._accepted)
 
-    def _exchange(self, group: Sequence[_Step]) -> None:
+    def _exchange(self, group: Sequence[Step]) -> None:
         dialogue = self._dialogue
         dialogue.say([step.line for step in group], group[0].phase)
         for step in group:
@@ -115,7 +116,7 @@ class Transaction:
             if dialogue.farewell is not None:
                 return
 
-    def _take(self, step: _Step, reply: Reply) -> None:
+    def _take(self, step: Step, reply: Reply) -> None:
         # Nobody knows what a peer waits for that says 3yz to anything but DATA, or 2yz to DATA (RFC 5321 4.2.1).
         if reply.kind == (2 if step.phase == "data" else 3):
             self.in_step = False
@@ -134,14 +135,20 @@ class Transaction:
         if not self._accepted or self._refused is not None:
             self._send_nothing()
             return
-        self._dialogue.pour(seal(_readable(message)), self._timeouts.chunk)
+        self._dialogue.pour(seal(readable(message)), self._timeouts.chunk)
+        self._hear_the_end()
+        self.open = False
+
+    def _hear_the_end(self) -> None:
+        """The replies to the end of the message; LMTP has one for each recipient it took (RFC 2033 4.2)."""
         for rcpts in [[rcpt] for rcpt in self._accepted] if self._lmtp else [self._accepted]:
             reply = self._dialogue.hear("dot", self._timeouts.dot)
+            if not self._lmtp:
+                self._data = reply
             self.replies.update(dict.fromkeys(rcpts, _final(reply)))
             self.in_step = self.in_step and reply.kind != 3
             if self._dialogue.farewell is not None:
                 break
-        self.open = False
 
     def _send_nothing(self) -> None:
         """The peer wants a message though it took no recipient: give it a lone dot (RFC 2920 3.1)."""
@@ -162,14 +169,6 @@ class Transaction:
             decided = self._dialogue.farewell or self._data
             assert decided is not None  # else every RCPT was refused, and has its reply
             self.replies = {**dict.fromkeys(rcpts, refusal(decided)), **self.replies}
-
-
-def _readable(message: MessageSource) -> Iterator[bytes]:
-    """The message's chunks; a failing disk must not look like a failing connection."""
-    try:
-        yield from message.chunks()
-    except OSError as error:
-        raise MessageUnreadable(f"cannot read the message: {error}") from error
 
 
 def _final(reply: Reply) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -92,16 +92,15 @@ class Contexts:
         everybody = _one_of_each_kind(defaults)
 
         def choice_for(name: str, chosen: Sequence[KeyPair]) -> Choice:
-            site = sites.get(name)
-            scope = name if site is not None else ""
+            scope = _fitting(sites, name) or ""
             identity = scope, tuple(sorted(map(id, chosen)))
             if identity not in made:
-                made[identity] = (site.options if site else options).choice(chosen, scope, demand)
+                made[identity] = (sites[scope].options if scope else options).choice(chosen, scope, demand)
             return made[identity]
 
         self._by_name = {name: choice_for(name, chosen) for name, chosen in named.items()}
         for name, site in sites.items():
-            chosen = _one_of_each_kind(site.pairs) or named.get(name) or everybody
+            chosen = _one_of_each_kind(site.pairs) or named.get(_fitting(named, name) or "") or everybody
             self._by_name[name] = choice_for(name, chosen)
         self.default = choice_for("", everybody)
         # Where every handshake begins: the version is agreed on before the name is known.
@@ -116,8 +115,14 @@ class Contexts:
     def for_name(self, server_name: bytes | None) -> Choice:
         """What is for a client that calls us so (RFC 6066 section 3), the default when it says nothing that we know."""
         name = (server_name or b"").decode("latin-1").lower().rstrip(".")
-        found = self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
-        return found or self.default
+        fitting = _fitting(self._by_name, name)
+        return self.default if fitting is None else self._by_name[fitting]
+
+
+def _fitting(table: Container[str], name: str) -> str | None:
+    """A server name in a table, or the wildcard that is for it; None when the table has neither."""
+    wildcard = "*." + name.partition(".")[2]
+    return name if name in table else wildcard if wildcard in table else None
 
 
 def _by_name(pairs: Iterable[KeyPair]) -> dict[str, list[KeyPair]]:

@@ -10,13 +10,16 @@ from mta.net.next_hop import NextHop
 from mta.net.smtp_client import (
     BrokenConversation,
     ClientError,
+    MessageSource,
     MessageUnreadable,
     Rejected,
     SmtpClient,
     TlsFailed,
 )
+from mta.outbound.eight_bit import NotConvertible, eight_bit_refusal, seven_bit_form
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
+from mta.outbound.onward import as_noted, is_late, onward
 from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
 from mta.outbound.spool_errors import SpoolError
@@ -28,6 +31,9 @@ SHUTTING_DOWN = 421  # RFC 5321 3.8: whatever it was said to, nothing more will 
 # A refusal there is about the mail or about us in the eyes of that host; one of AUTH or STARTTLS is about our settings,
 # which a person can mend before the mail is given up.
 _REFUSES_FOR_GOOD = frozenset({"banner", "hello"})
+
+
+_TOO_LATE = Reply(554, "not delivered within the time that the sender gave it", "5.4.7")  # RFC 2852 4.1.4
 
 
 class Deliverer:
@@ -52,6 +58,8 @@ class Deliverer:
         host answers to MAIL, RCPT, DATA or the message is.
         """
         attempt = _Attempt(hmail)
+        if is_late(hmail.todo):
+            return attempt.end(of_reply(_TOO_LATE))
         try:
             for hop in route.hops:
                 self._try(hop, attempt)
@@ -68,12 +76,14 @@ class Deliverer:
 
     def _converse(self, hop: NextHop, attempt: _Attempt, *, fresh: bool) -> bool:
         """False when a kept connection was the problem, so that nothing is known about the host."""
-        hmail = attempt.hmail
+        hmail, settings = attempt.hmail, self.settings
+        todo = hmail.todo
         try:
             client = self._pool.acquire(
-                hop,
+                as_noted(hop, todo.notes),
                 helo=self._me,
-                connect_timeout=self.settings.connect_timeout,
+                connect_timeout=settings.connect_timeout,
+                timeouts=settings.timeouts,
                 logger=hmail.logger,
                 uuid=hmail.uuid,
                 fresh=fresh,
@@ -81,23 +91,39 @@ class Deliverer:
         except ClientError as error:
             attempt.hop_failed(_of_error(error, hop), str(error))
             return True
+        params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
             replies = client.send(
-                hmail.todo.mail_from,
+                todo.mail_from,
                 list(attempt.pending),
-                hmail.message,
+                self._fitting(hmail, client),
                 eight_bit=True,
-                require_tls=hmail.todo.require_tls,
+                smtputf8="SMTPUTF8" in params.mail,
+                require_tls=todo.require_tls,
+                chunking=settings.chunking,
+                mail_params=params.mail,
+                rcpt_params=params.rcpts,
             )
         except BrokenConversation as broken:
             return attempt.broke_off(broken, client)
+        except NotConvertible as error:
+            self._pool.release(client)
+            return attempt.answered(dict.fromkeys(attempt.pending, eight_bit_refusal(error)), client)
         except (MessageUnreadable, SpoolError) as error:
+            client.close()
             hmail.logerror(f"cannot send {hmail.filename}: {error}")
             attempt.end(of_reply(Reply(451, "the message can not be read", "4.3.0")))
             return True
         self._pool.release(client)
         return attempt.answered(replies, client)
+
+    def _fitting(self, hmail: HMail, client: SmtpClient) -> MessageSource:
+        """The message as this host gets it. Raises NotConvertible, MessageUnreadable, SpoolError."""
+        policy = self.settings.eight_bit_downgrade
+        if policy == "send" or "8BITMIME" in client.extensions:
+            return hmail.message
+        return seven_bit_form(hmail.message, policy)
 
 
 class _Attempt:
@@ -173,7 +199,16 @@ def _of_error(error: ClientError, hop: NextHop) -> Outcome:
 
 def _peer(client: SmtpClient) -> Peer:
     hop = client.hop
-    return Peer(client.host, client.ip, client.port, _mode(hop), client.secured, client.authenticated, hop)
+    return Peer(
+        client.host,
+        client.ip,
+        client.port,
+        _mode(hop),
+        client.secured,
+        client.authenticated,
+        hop,
+        "DSN" in client.extensions,
+    )
 
 
 def _mode(hop: NextHop) -> str:

@@ -25,7 +25,10 @@ DELIVERED, DEFERRED, FAILED = Fate.DELIVERED, Fate.DEFERRED, Fate.FAILED
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peer:
-    """The next hop that answered: the name it was looked up by, its address, and how we spoke. One for each conversation."""
+    """The next hop that answered: the name it was looked up by, its address, and how we spoke. One for each conversation.
+
+    dsn: it offers DSN, so that success and delay are its to report (RFC 3461 5.2).
+    """
 
     host: str
     ip: str
@@ -34,6 +37,7 @@ class Peer:
     secured: bool
     authenticated: bool
     hop: NextHop
+    dsn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from mta.smtp.reply import Reply
 MAX_CANDIDATES = 30
 
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
+_NAMES_A_HOST = ("exchange", "host", "path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class Router:
 
 
 def next_hops(answer: object) -> list[NextHop]:
-    """Read what hook get_mx answered with OK: a NextHop, a mapping of its fields, a host, a URL, or a list of those.
+    """Read what hook get_mx answered with OK: a NextHop, a mapping of its fields or an object with such attributes (as
+    Haraka's HarakaMx has), a host, a URL, or a list of those.
 
     The order is kept. Raises NextHopError (a ValueError) or TypeError, neither of which shows a password.
     """
@@ -119,6 +121,8 @@ def next_hops(answer: object) -> list[NextHop]:
         return [NextHop.parse(answer)]
     if isinstance(answer, Mapping):
         return [_from_mapping(answer)]
+    if any(hasattr(answer, name) for name in _NAMES_A_HOST):
+        return [_from_mapping({name: getattr(answer, name, None) for name in (*_HOP_KEYS, "exchange")})]
     if isinstance(answer, Iterable):
         return [hop for each in answer for hop in next_hops(each)]
     raise NextHopError(f"not a next hop: {type(answer).__name__}")
@@ -134,7 +138,7 @@ def _from_mapping(given: Mapping[str, object]) -> NextHop:
         raise NextHopError(f"a next hop has no {', '.join(unknown)}")
     if not values.get("host") and not values.get("path"):
         raise NextHopError("a next hop needs a host or a path")
-    values.setdefault("host", "")
+    values["host"] = str(values.get("host", "")).rstrip(".")
     lmtp = bool(values.get("using_lmtp"))
     values["port"] = int(str(values.get("port") or (LMTP_PORT if lmtp else SMTP_PORT)))
     values["priority"] = int(str(values.get("priority") or 0))

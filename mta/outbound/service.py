@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mta.outbound.spool import Spool
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
+    from mta.plugin.server import Contents, MailOptions, Recipients
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
@@ -59,7 +60,7 @@ class Outbound:
         self._logger = logger
         self._settings = settings
         self._runner = runner
-        self.pool = ClientPool()
+        self.pool = ClientPool(settings.connections)
         self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
@@ -87,9 +88,15 @@ class Outbound:
         """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
         return self._submitter.submit(transaction)
 
-    def send(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Queue a mail of our own: header and body in lines, dots not stuffed."""
-        return self._submitter.send(mail_from, rcpts, contents)
+    def send(
+        self,
+        mail_from: Address | str,
+        rcpts: Recipients,
+        contents: Contents,
+        **options: Unpack[MailOptions],
+    ) -> Reply:
+        """Queue a mail of our own; see mta.plugin.server.Server.send_email."""
+        return self._submitter.send(mail_from, rcpts, contents, **options)
 
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""
@@ -112,6 +119,7 @@ class Outbound:
             self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
         self._router.settings = settings
         self._deliverer.settings = settings
+        self.pool.settings = settings.connections
         self._submitter.settings = settings
         self._settler.waits = schedule(settings)
         self._settings = settings

@@ -78,7 +78,7 @@ class Settler:
         if wait is None:
             failures.update((rcpt, why.give_up()) for rcpt, why in deferrals.items())
             deferrals = {}
-        if failures and self._bounced(hmail, failures):
+        if failures and self._bounced(hmail, failures, list(deferrals)):
             failures = {}
         if deferrals:
             wait = self._wait_for(hmail, deferrals, wait or TROUBLE_WAIT)
@@ -145,12 +145,13 @@ class Settler:
 
     # -- failed
 
-    def _bounced(self, hmail: HMail, failures: dict[Address, Outcome]) -> bool:
+    def _bounced(self, hmail: HMail, failures: dict[Address, Outcome], deferred: Sequence[Address]) -> bool:
         """True when the failed recipients may be forgotten: their sender will know, or nobody wants him to."""
         for rcpt, why in failures.items():
             hmail.lognotice(f"recipient {rcpt} rejected: {why.reason}")
         first = next(iter(failures.values()))
-        failure = Failure(first.reason, list(failures), first.peer.hop if first.peer else None)
+        mx = first.peer.hop if first.peer else None
+        failure = Failure(first.reason, list(failures), mx, deferred=deferred)
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")
@@ -173,6 +174,10 @@ class Settler:
                 uuid=hmail.uuid,
             )
             return False
+        if reply.kind == 5:
+            # A plugin keeps it in, or nobody can be told by such a sender: no later attempt changes that.
+            hmail.logerror(f"no bounce is sent: {reply}")
+            return True
         if reply.kind != 2:
             hmail.logerror(f"cannot queue a bounce, will try again: {reply}")
         return reply.kind == 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mta.config.schema import OutboundSettings, SmarthostSettings
 from mta.net.next_hop import NextHop, NextHopError, TlsPolicy
+from mta.outbound.smarthost_token import SmarthostError, token_source
 
-
-class SmarthostError(Exception):
-    """The [smarthost] section can not be used as it is; the text is one line that says why."""
+__all__ = ["SmarthostError", "smarthosts"]
 
 
 def smarthosts(settings: OutboundSettings) -> tuple[NextHop, ...]:
@@ -16,7 +17,11 @@ def smarthosts(settings: OutboundSettings) -> tuple[NextHop, ...]:
     if not section.host:
         return ()
     user, password = _credentials(section)
-    return tuple(_hop(text, _tls(settings), user, password) for text in section.host)
+    token = token_source(section)
+    return tuple(
+        replace(_hop(text, _tls(settings), user, password), auth_type=section.auth_type or None, token=token)
+        for text in section.host
+    )
 
 
 def _hop(text: str, tls: TlsPolicy, user: str | None, password: str | None) -> NextHop:
@@ -47,6 +52,8 @@ def _credentials(section: SmarthostSettings) -> tuple[str | None, str | None]:
         if section.auth_pass or section.auth_pass_file:
             raise SmarthostError("outbound.ini [smarthost] has a password but no auth_user")
         return None, None
+    if section.oauth_token_url:
+        return section.auth_user, None
     if not section.auth_pass:  # the configuration has put there what auth_pass_file holds
         raise SmarthostError("outbound.ini [smarthost] has auth_user but no auth_pass or auth_pass_file")
     return section.auth_user, section.auth_pass

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from mta.connection import Connection, Endpoint, new_uuid
-from mta.message.stream import MessageStream
 from mta.message.trace import date_to_str, message_id
+from mta.outbound.compose import Refused, compose
 from mta.outbound.hot import HotMessage
 from mta.outbound.split import split
 from mta.outbound.spool import Spool, SpoolError
+from mta.plugin.log_args import uuid_of
+from mta.plugin.refusal import Refusal, reply_with
+from mta.plugin.verdict import DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, REJECTIONS, Verdict
 from mta.smtp.reply import Reply
-from mta.transaction import Transaction
 
 if TYPE_CHECKING:
     from mta.config.schema import OutboundSettings
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from mta.outbound.qfile import QueueFileName
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
+    from mta.plugin.server import Contents, MailOptions, Recipients
     from mta.smtp.address import Address
+    from mta.transaction import Transaction
 
 Wake = Callable[[Sequence["QueueFileName"], Sequence["Todo"], HotMessage | None], None]
 
 NO_RECEIVED = "disabled"
-_LINE_END = re.compile(rb"\r\n|\r|\n")
+DENIED = Refusal(550, "5.7.1", "Message denied")
+DENIED_FOR_NOW = Refusal(450, "4.7.1", "Message denied temporarily")
 
 
 class Submitter:
@@ -58,14 +62,17 @@ class Submitter:
         """Queue a complete transaction: 250 when it is durable, 451 when the disk would not have it.
 
         Adds what the header lacks: Message-Id, Date, a Received field of our own (RFC 5321 4.4, RFC 6409 8). A mail with
-        hold_until gets its first attempt then (RFC 4865).
+        hold_until gets its first attempt then (RFC 4865). Hook pre_send_trans_email may refuse it: 550 or 450, unless the
+        plugin says otherwise.
         """
         if not transaction.rcpt_to:
             return Reply(550, "No recipients for email", "5.1.3")
         now = time.time()
         self._complete(transaction, now)
         if self._runner.has("pre_send_trans_email"):
-            self._runner.run("pre_send_trans_email", self._connection(transaction))
+            verdict = self._runner.run("pre_send_trans_email", self._connection(transaction))
+            if verdict.code in REJECTIONS:
+                return self._refuse(transaction, verdict)
         now_ms = int(now * 1000)
         todos = split(transaction, self.settings.always_split, now_ms)
         due_ms = max(now_ms, int((transaction.hold_until or 0) * 1000))
@@ -81,19 +88,22 @@ class Submitter:
         self._wake(names, todos, hot)
         return Reply(250, f"Message Queued ({transaction.uuid})", "2.0.0")
 
-    def send(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
-        """Queue a mail of our own, such as a bounce: contents is header and body, in lines, dots not stuffed.
-
-        Answers as submit does.
-        """
+    def send(
+        self,
+        mail_from: Address | str,
+        rcpts: Recipients,
+        contents: Contents,
+        **options: Unpack[MailOptions],
+    ) -> Reply:
+        """Queue a mail of our own, such as a bounce; see mta.plugin.server.Server.send_email. Answers as submit does."""
         uuid = new_uuid()
-        lines = _LINE_END.sub(b"\r\n", contents)
-        if lines and not lines.endswith(b"\r\n"):
-            lines += b"\r\n"
-        transaction = Transaction(uuid, mail_from, MessageStream.from_message(lines))
-        transaction.rcpt_to.extend(dict.fromkeys(rcpts))
-        fields = {"from": str(mail_from), "to": ", ".join(map(str, rcpts))}
-        self._logger.info("Sending email", fields, origin="outbound", uuid=uuid)
+        try:
+            transaction = compose(uuid, mail_from, rcpts, contents, options)
+        except Refused as refused:
+            self._logger.error(f"cannot send email: {refused}", _because(options), origin="outbound")
+            return refused.reply
+        fields = {"from": str(transaction.mail_from), "to": ", ".join(map(str, transaction.rcpt_to))}
+        self._logger.info("Sending email", fields | _because(options), origin="outbound", uuid=uuid)
         return self.submit(transaction)
 
     def _complete(self, transaction: Transaction, now: float) -> None:
@@ -113,6 +123,13 @@ class Submitter:
         self._logger.info("Adding missing Message-Id header", origin="outbound", uuid=transaction.uuid)
         transaction.header.add("Message-Id", message_id(transaction.uuid, self._me))
 
+    def _refuse(self, transaction: Transaction, verdict: Verdict) -> Reply:
+        for_now = verdict.code in (DENYSOFT, DENYSOFTDISCONNECT)
+        close = verdict.code in (DENYDISCONNECT, DENYSOFTDISCONNECT)
+        reply = reply_with(verdict.message, DENIED_FOR_NOW if for_now else DENIED, close)
+        transaction.results.add("outbound", {"fail": str(reply)})
+        return reply
+
     def _connection(self, transaction: Transaction) -> Connection:
         """The connection that hook pre_send_trans_email is shown: nobody is at its other end."""
         connection = Connection(self._logger, Endpoint(), Endpoint())
@@ -120,3 +137,12 @@ class Submitter:
         connection.transaction = transaction
         connection.relaying = True
         return connection
+
+
+def _because(options: MailOptions) -> dict[str, object]:
+    """What the log says about the reason of a mail: the uuid of what it is about, or a name."""
+    origin = options.get("origin")
+    if origin is None:
+        return {}
+    uuid = uuid_of(origin)
+    return {"origin": uuid if uuid != "-" else getattr(origin, "name", None) or str(origin)}

@@ -36,8 +36,9 @@ from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
-from mta.plugin.queued import HMail, Http, Server, Todo
+from mta.plugin.queued import HMail, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
+from mta.plugin.server import Http, Server
 from mta.plugin.verdict import (
     CONT,
     DELAY,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mta.plugin.denial import Denial
     from mta.plugin.offload import Threads
     from mta.plugin.outcome import Deferral, Failure, Receipt
-    from mta.plugin.queued import HMail, Server
+    from mta.plugin.queued import HMail
+    from mta.plugin.server import Server
     from mta.smtp.address import Address
 
 Params = Mapping[str, "str | None"]
@@ -210,23 +211,23 @@ class Plugin:
     # ---- outbound
 
     def hook_pre_send_trans_email(self, connection: Connection) -> Answer:
-        """The message is about to be spooled: add header fields here. The answer is ignored."""
+        """The message is about to be spooled: add header fields here. DENY 550, DENYSOFT 450, and it is not spooled."""
         return None
 
     def hook_send_email(self, hmail: HMail) -> Answer:
-        """A delivery attempt is about to start. DELAY with seconds puts it off."""
+        """A delivery attempt is about to start. DELAY with seconds puts it off, which is no failure; other answers are ignored."""
         return None
 
     def hook_get_mx(self, hmail: HMail, domain: str) -> Answer:
-        """Where to deliver: OK with a NextHop, a URL or a list of either; CONT asks DNS; DENY bounces."""
+        """Where to deliver: OK with a NextHop, something like one, a URL or a list of these; CONT asks DNS; DENY bounces, DENYSOFT defers."""
         return None
 
     def hook_deferred(self, hmail: HMail, deferral: Deferral) -> Answer:
-        """Recipients are put off. OK drops them silently; DENYSOFT with seconds changes the delay."""
+        """Recipients are put off. DENYSOFT with seconds changes the delay; any other answer but CONT drops them silently."""
         return None
 
     def hook_bounce(self, hmail: HMail, failure: Failure) -> Answer:
-        """Recipients have failed. OK sends no report."""
+        """Recipients have failed. Any answer but CONT sends no report."""
         return None
 
     def hook_delivered(self, hmail: HMail, receipt: Receipt) -> Answer:

@@ -18,7 +18,7 @@ from mta.plugin.names import successor, without_prefix
 if TYPE_CHECKING:
     from mta.config import Config
     from mta.logger import Logger
-    from mta.plugin.queued import Server
+    from mta.plugin.server import Server
 
 ORIGIN = "plugins"
 

@@ -11,26 +11,34 @@ from mta.smtp.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """These recipients are tried again in `delay` seconds; `hop` is None when no next hop was reached."""
+    """These recipients are tried again in `delay` seconds, because of `err`. mx: the next hop that said so, None if none was reached."""
 
     delay: float
-    reason: str
+    err: str
     recipients: Sequence[Address]
-    hop: NextHop | None = None
+    mx: NextHop | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """These recipients will never be delivered; their sender is about to be told `reason`."""
+    """These recipients will never be delivered; their sender is about to be told `err`.
 
-    reason: str
+    mx: the next hop that said so, None if none was reached. deferred: recipients of the same mail that are tried again.
+    """
+
+    err: str
     recipients: Sequence[Address]
-    hop: NextHop | None = None
+    mx: NextHop | None = None
+    deferred: Sequence[Address] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A next hop took the message for these recipients. `delay` is seconds since the message arrived here."""
+    """A next hop took the message for these recipients.
+
+    host, ip, port: the name that it was looked up by, and where it was reached. response: what it said. delay: seconds since
+    the message arrived here. mode: SMTP or LMTP. secured: by TLS. authenticated: we had logged in.
+    """
 
     host: str
     ip: str

@@ -28,7 +28,7 @@ ASK_EVERYBODY: Final = frozenset({"connect_init", "disconnect"})
 LONGEST_VERB: Final = 12
 
 # A broken filter defers mail, it does not wave it through.
-GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound"})
+GUARDS: Final = frozenset({"rcpt", "data_post", "queue", "queue_outbound", "pre_send_trans_email"})
 
 TOO_MANY_PARTS: Final = DSN.create(554, "Transaction failed due to too many MIME parts", 6, 0)
 
@@ -36,7 +36,7 @@ TOO_MANY_PARTS: Final = DSN.create(554, "Transaction failed due to too many MIME
 NEVER_DEFERS: Final = frozenset(
     {
         *("connect_init", "disconnect", "log", "deny", "capabilities", "rset", "quit", "queue_ok"),
-        *("reset_transaction", "pre_send_trans_email", "send_email", "deferred", "bounce", "delivered"),
+        *("reset_transaction", "send_email", "deferred", "bounce", "delivered"),
         "shutdown",
     }
 )

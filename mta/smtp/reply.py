@@ -20,7 +20,8 @@ _CONTROLS = dict.fromkeys([*range(9), *range(10, 32), *range(127, 160), 0x2028, 
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 # RFC 2034 4 and RFC 3463 2: class "." subject "." detail, where subject and detail have up to three digits.
-_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: +|$)")
+# Some gateways write a "#" in front.
+_ENHANCED = re.compile(r"#?(([245])\.[0-9]{1,3}\.[0-9]{1,3})(?: +|$)")
 
 
 class MalformedReply(ValueError):
@@ -123,32 +124,32 @@ def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
 def read_reply(read_line: Callable[[], bytes]) -> Reply:
     """Read one whole reply, line by line, from read_line (lines without CRLF).
 
-    The enhanced code in front of the text is split off. Raises MalformedReply, and whatever read_line raises.
+    The enhanced code in front of the text is split off; of a refusal, any line may be the first that has one. Raises
+    MalformedReply, and whatever read_line raises.
     """
     code, last, text = parse_reply_line(read_line())
-    enhanced = _enhanced(text, code)
-    lines = [text.removeprefix(enhanced).lstrip(" ") if enhanced else text]
+    enhanced, text = _split(text, code)
+    lines = [text]
     while not last:
         if len(lines) >= MAX_REPLY_LINES:
             raise MalformedReply(f"a reply of more than {MAX_REPLY_LINES} lines")
         following, last, text = parse_reply_line(read_line())
         if following != code:
             raise MalformedReply(f"one reply with two codes, {code} and {following}")
-        lines.append(_without_enhanced(text, code) if enhanced else text)
+        if enhanced or code >= 400:
+            found, text = _split(text, code)
+            enhanced = enhanced or found
+        lines.append(text)
     return Reply(code, lines, enhanced)
 
 
-def _enhanced(text: str, code: int) -> str | None:
+def _split(text: str, code: int) -> tuple[str | None, str]:
+    """The enhanced code that a line begins with, and what follows it."""
     match = _ENHANCED.match(text)
     # RFC 2034 4: a code of another class than the reply is no enhanced code, it is text that looks like one.
-    if match is None or int(text[0]) != code // 100:
-        return None
-    return match[1]
-
-
-def _without_enhanced(text: str, code: int) -> str:
-    enhanced = _enhanced(text, code)
-    return text[len(enhanced) :].lstrip(" ") if enhanced else text
+    if match is None or int(match[2]) != code // 100:
+        return None, text
+    return match[1], text[match.end() :]
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -134,6 +134,8 @@ class SmtpForward(Plugin):
                 eight_bit=True,
                 smtputf8="SMTPUTF8" in transaction.params,
                 require_tls=require_tls,
+                mail_params=transaction.params,
+                rcpt_params=transaction.rcpt_params,
             )
             client.quit()
             return replies

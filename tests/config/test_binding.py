@@ -285,15 +285,13 @@ def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
 
 
 def test_the_survey_names_files_that_are_not_read(install: Install) -> None:
-    install.write("results.ini", "listen=80")
-    install.write("outbound.concurrency_max", "5")
-    install.write("databytes", "1000")
+    install.write("results.ini", "x=80")
+    install.write("deny_includes_uuid", "true")
     install.write("greylist.ini", "")
     install.config.survey()
     assert install.problems == [
         "results.ini: a Haraka file that this release does not read yet",
-        "outbound.concurrency_max: not read; write concurrency_max in outbound.ini",
-        "databytes: not read; write [max] bytes in connection.ini",
+        "deny_includes_uuid: not read; write [uuid] deny_chars in connection.ini",
     ]
 
 

@@ -21,7 +21,9 @@ def holds(bare_newline: str, script: bytes, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("bare_newline", ["reject", "repair"])
-@pytest.mark.parametrize("examples", [150, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples", [150, pytest.param(1500, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
 def test_any_bytes_cut_anywhere(bare_newline: str, examples: int) -> None:
     given(script=scripts(), sizes=cuts())(
         settings(max_examples=examples, deadline=None, suppress_health_check=SLOW_IS_FINE)(

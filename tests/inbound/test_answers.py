@@ -2,7 +2,8 @@
 
 import pytest
 
-from mta.inbound.answers import Refusal, refuse, reply_with
+from mta.inbound.answers import refuse
+from mta.plugin.refusal import Refusal, reply_with
 from mta.plugin.verdict import (
     CONT,
     DENY,

@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 
+import gevent
 import pytest
 import trustme
 
+from mta.config.schema import ConnectionPoolSettings
 from mta.net.client_pool import ClientPool
 from mta.net.next_hop import NextHop
 from mta.net.smtp_client import ConnectFailed, ConnectionLost, SmtpClient
@@ -23,6 +25,10 @@ RCPT = Address.parse("ann@there.test")
 def mx() -> Iterator[FakeMx]:
     with FakeMx() as mx:
         yield mx
+
+
+def pool_of(**limits: float) -> ClientPool:
+    return ClientPool(replace(ConnectionPoolSettings(), **limits))
 
 
 def hop_of(mx: FakeMx) -> NextHop:
@@ -71,15 +77,59 @@ def test_the_connection_used_last_comes_first(mx: FakeMx) -> None:
 
 
 def test_after_so_many_messages_a_connection_is_ended(mx: FakeMx) -> None:
-    pool = ClientPool(max_uses=2)
+    pool = pool_of(messages=2)
     for _ in range(4):
         deliver(pool, mx)
     assert mx.sessions == 2
     assert wait_for(lambda: mx.quits == 2)
 
 
+def test_an_old_connection_is_ended_however_busy_it_is(mx: FakeMx) -> None:
+    pool = pool_of(lifetime=60)
+    client = deliver(pool, mx)
+    assert deliver(pool, mx) is client
+    client.born -= 60
+    deliver(pool, mx)
+    assert wait_for(lambda: mx.quits == 1)
+    assert deliver(pool, mx) is not client
+
+
+def test_a_connection_may_become_too_old_while_it_waits(mx: FakeMx) -> None:
+    pool = pool_of(lifetime=60, idle=60)
+    client = acquire(pool, mx)
+    client.born -= 59.9
+    pool.release(client)
+    assert pool.idle == 1
+    gevent.sleep(0.15)
+    assert acquire(pool, mx) is not client
+    assert pool.idle == 0 and wait_for(lambda: mx.quits == 1)
+
+
+def test_the_one_unused_for_longest_makes_room_whatever_its_hop(mx: FakeMx) -> None:
+    with FakeMx() as second, FakeMx() as third:
+        pool = pool_of(total_idle=2)
+        for each in (mx, second, mx, third):
+            deliver(pool, each)
+        assert pool.idle == 2
+        assert wait_for(lambda: second.quits == 1)
+        for each in (mx, third):
+            deliver(pool, each)
+        assert (mx.sessions, second.sessions, third.sessions, mx.quits, third.quits) == (1, 1, 1, 0, 0)
+        pool.close_all()
+
+
+def test_limits_may_change_while_connections_are_kept(mx: FakeMx) -> None:
+    pool = ClientPool()
+    for client in [acquire(pool, mx) for _ in range(3)]:
+        pool.release(client)
+    pool.settings = replace(pool.settings, total_idle=1)
+    pool.release(acquire(pool, mx))
+    assert pool.idle == 1
+    pool.close_all()
+
+
 def test_only_so_many_are_kept(mx: FakeMx) -> None:
-    pool = ClientPool(max_idle_per_key=2)
+    pool = pool_of(per_site_idle=2)
     for client in [acquire(pool, mx) for _ in range(4)]:
         pool.release(client)
     assert pool.idle == 2
@@ -87,14 +137,14 @@ def test_only_so_many_are_kept(mx: FakeMx) -> None:
 
 
 def test_none_at_all_may_be_kept(mx: FakeMx) -> None:
-    pool = ClientPool(max_idle_per_key=0)
+    pool = pool_of(per_site_idle=0)
     deliver(pool, mx)
     deliver(pool, mx)
     assert (pool.idle, mx.sessions) == (0, 2)
 
 
 def test_an_unused_connection_is_ended_in_time(mx: FakeMx) -> None:
-    pool = ClientPool(max_idle_seconds=0.2)
+    pool = pool_of(idle=0.2)
     deliver(pool, mx)
     assert pool.idle == 1
     assert wait_for(lambda: mx.quits == 1 and pool.idle == 0)

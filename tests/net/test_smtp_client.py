@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -40,7 +41,7 @@ def connect_to(mx: FakeMx, **more: Any) -> SmtpClient:
     return connect(NextHop(mx.host, mx.port, using_lmtp=mx.lmtp), **more)
 
 
-@pytest.fixture(params=[("PIPELINING", "SIZE 1000000"), ()], ids=["pipelined", "plain"])
+@pytest.fixture(params=[("PIPELINING", "SIZE 52428800"), ()], ids=["pipelined", "plain"])
 def mx(request: pytest.FixtureRequest) -> Iterable[FakeMx]:
     with FakeMx(extensions=request.param) as mx:
         yield mx
@@ -290,6 +291,23 @@ def test_a_lost_connection_keeps_what_was_final() -> None:
 def test_a_silent_peer_runs_into_the_timeout() -> None:
     with FakeMx() as mx:
         client = connect_to(mx.slow("mail", 5), timeouts=Timeouts(mail=0.1))
+        with pytest.raises(ConnectionLost, match="phase mail: timeout"):
+            client.send(SENDER, [ANN], LETTER)
+
+
+def test_a_reply_that_never_ends_takes_no_longer_than_one_line() -> None:
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING")
+        peer.until(b"DATA\r\n")
+        try:
+            while True:
+                peer.say(b"250-still thinking\r\n")
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop, timeouts=Timeouts(mail=0.1))
         with pytest.raises(ConnectionLost, match="phase mail: timeout"):
             client.send(SENDER, [ANN], LETTER)
 
@@ -546,8 +564,16 @@ def test_only_the_recipients_that_need_it_are_refused_where_it_is_unknown(mx: Fa
     assert codes(replies) == [550, 250, 250] and replies[UMLAUT].enhanced == "5.6.7"
     assert mx.rcpts() == ["ann@there.test", "post@xn--dmne-moa0i.test"]
     assert codes(client.send(UMLAUT, [ANN], LETTER)) == [550]
-    assert codes(client.send(SENDER, [ANN], LETTER, smtputf8=True)) == [550]
+    assert codes(client.send(SENDER, [ANN], Letter("Subject: ü\r\n\r\n".encode()), smtputf8=True)) == [550]
     assert len(mx.messages) == 1
+
+
+@pytest.mark.parametrize(
+    "letter", [LETTER, Letter("a: b\r\n\r\nü".encode()), Letter(b"a: b\r\n\r", b"\n\xff")]
+)
+def test_a_message_that_only_claims_to_need_smtputf8_goes_out_without(mx: FakeMx, letter: Letter) -> None:
+    assert codes(connect_to(mx).send(SENDER, [ANN], letter, smtputf8=True)) == [250]
+    assert "SMTPUTF8" not in mx.messages[0].params
 
 
 # -- LMTP

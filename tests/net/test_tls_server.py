@@ -488,6 +488,22 @@ def test_a_certificate_for_one_name_from_its_section(site: Site, authority: Auth
     assert offered(server, authority, "mail.test") == ["mail.test"]
 
 
+def test_wildcards_of_sections_and_of_certificates(site: Site, authority: Authority) -> None:
+    site.write("tls/wild.pem", b"".join(authority.pair("*.wild.test")))
+    site.write("tls/one.pem", b"".join(authority.pair("one.sect.test")))
+    server = of_site(
+        site, authority, "[a.wild.test]\nminVersion=TLSv1.3\n[*.sect.test]\nminVersion=TLSv1.3\n"
+    )
+    assert offered(server, authority, "a.wild.test") == ["*.wild.test"]
+    assert offered(server, authority, "one.sect.test") == ["one.sect.test"]
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    connect(server, context, "b.wild.test")
+    for name in ("a.wild.test", "one.sect.test", "two.sect.test"):
+        with pytest.raises(ssl.SSLError):
+            connect(server, context, name)
+
+
 @pytest.mark.parametrize(
     ("ini", "said"),
     [

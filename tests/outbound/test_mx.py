@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
 from mta.config.schema import OutboundSettings, SmarthostSettings
 from mta.net.dns import Resolver
-from mta.net.next_hop import NextHop, NextHopError
+from mta.net.next_hop import NextHop
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.route import next_hops
 from mta.outbound.smarthost import SmarthostError, smarthosts
@@ -193,11 +194,77 @@ def test_answers_of_get_mx(answer: object, expected: list[NextHop]) -> None:
     assert next_hops(answer) == expected
 
 
+class HarakaMx:
+    """What plugins of Haraka answer with, in Python."""
+
+    def __init__(self, **fields: object) -> None:
+        self.priority = 0
+        self.from_dns = None
+        self.__dict__.update(fields)
+
+
+class Mx(NamedTuple):
+    priority: int
+    exchange: str
+
+
 @pytest.mark.parametrize(
-    "answer", [5, {"priority": 1}, {"host": "a", "colour": "red"}, ["a.test", 7], "sm tp://", b"a"]
+    ("answer", "expected"),
+    [
+        (HarakaMx(exchange="mx.a.test"), [NextHop("mx.a.test")]),
+        (HarakaMx(exchange="mx.a.test", comment="ours"), [NextHop("mx.a.test")]),
+        (HarakaMx(exchange="mx.a.test", using_lmtp=True), [NextHop("mx.a.test", 24, using_lmtp=True)]),
+        (HarakaMx(path="/run/lmtp", using_lmtp=True), [NextHop("", 24, path="/run/lmtp", using_lmtp=True)]),
+        (
+            HarakaMx(
+                exchange="mx.a.test",
+                port=587,
+                priority=10,
+                bind="192.0.2.1",
+                bind_helo="us.test",
+                auth_user="me",
+                auth_pass="secret",
+                auth_type="plain",
+            ),
+            [NextHop("mx.a.test", 587, 10, "192.0.2.1", "us.test", False, None, "me", "secret", "plain")],
+        ),
+        (Mx(10, "mx.a.test."), [NextHop("mx.a.test", priority=10)]),
+        (
+            [
+                Mx(20, "b.test"),
+                HarakaMx(exchange="a.test"),
+                "lmtp://c.test",
+                {"exchange": "d.test", "port": "26"},
+            ],
+            [
+                NextHop("b.test", priority=20),
+                NextHop("a.test"),
+                NextHop("c.test", 24, using_lmtp=True),
+                NextHop("d.test", 26),
+            ],
+        ),
+    ],
+)
+def test_objects_with_the_attributes_of_a_next_hop(answer: object, expected: list[NextHop]) -> None:
+    assert next_hops(answer) == expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        5,
+        {"priority": 1},
+        HarakaMx(),
+        HarakaMx(exchange=None),
+        HarakaMx(exchange="a", port="x"),
+        {"host": "a", "colour": "red"},
+        ["a.test", 7],
+        "sm tp://",
+        b"a",
+    ],
 )
 def test_answers_of_get_mx_that_make_no_sense(answer: object) -> None:
-    with pytest.raises(NextHopError):
+    with pytest.raises(ValueError):
         next_hops(answer)
 
 

@@ -156,7 +156,7 @@ def test_deferred_keeps_arrival_counts_the_attempt_and_waits(desk: Desk, spy: Sp
     assert (name.arrival, name.uniq, name.attempts) == (before.arrival, before.uniq, 1)
     assert name.next_attempt == later.due_ms
     (hook, deferral), *_ = spy.told
-    assert (hook, deferral.delay, deferral.reason) == ("deferred", 60, "450 4.2.0 greylisted")
+    assert (hook, deferral.delay, deferral.err) == ("deferred", 60, "450 4.2.0 greylisted")
     assert desk.logged(f"Temp failing {before} for 60 seconds: 450 4.2.0 greylisted")
     assert desk.bounces == []
 
@@ -180,7 +180,7 @@ def test_failed_is_bounced_and_forgotten(desk: Desk, spy: Spy) -> None:
     assert b"Subject: hello" in contents
     assert b"body" not in contents.split(b"rfc822-headers")[1]
     (hook, failure), *_ = spy.told
-    assert (hook, failure.reason, failure.hop) == ("bounce", "550 5.1.1 no such user", PEER.hop)
+    assert (hook, failure.err, failure.mx) == ("bounce", "550 5.1.1 no such user", PEER.hop)
     assert desk.logged("recipient <joe@b.test> rejected: 550 5.1.1 no such user")
 
 

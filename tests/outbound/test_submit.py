@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +13,21 @@ from mta.config.schema import OutboundSettings
 from mta.connection import Connection
 from mta.message.stream import MessageStream
 from mta.outbound.hot import HotMessage
+from mta.outbound.qfile import QueueFileName
 from mta.outbound.submit import Submitter
 from mta.plugin.hooks import Plugin
-from mta.plugin.verdict import DENY
+from mta.plugin.verdict import (
+    CONT,
+    DELAY,
+    DENY,
+    DENYDISCONNECT,
+    DENYSOFT,
+    DENYSOFTDISCONNECT,
+    OK,
+    STOP,
+)
 from mta.smtp.address import NULL, Address
+from mta.smtp.dsn import DSN
 from mta.transaction import Transaction
 from tests.support.outbound import opened, queue_files
 from tests.support.plugins import runner_of
@@ -24,12 +36,22 @@ FULL = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\n\r\n
 
 
 class Stamp(Plugin):
-    """Adds a field at the last moment, and objects, which does not matter."""
+    """Adds a field at the last moment, and says what it is told to."""
+
+    def __init__(self, answer: object = None) -> None:
+        self.answer = answer
 
     def hook_pre_send_trans_email(self, connection):
         self.seen: Connection = connection
         connection.transaction.add_header("X-Stamp", "yes")
-        return DENY
+        return self.answer
+
+
+class Pardon(Plugin):
+    """Forgives whoever refuses."""
+
+    def hook_deny(self, connection, denial):
+        return OK
 
 
 class Post:
@@ -141,13 +163,46 @@ def test_always_split(post) -> None:
     assert desk.woken[0][1] == [["a@b.test"], ["c@b.test"]]
 
 
-def test_hook_sees_the_transaction_and_its_answer_does_not_matter(post) -> None:
+def test_hook_sees_the_transaction(post) -> None:
     plugin = Stamp()
     desk = post(plugin)
     assert desk.submit(FULL).code == 250
     assert b"X-Stamp: yes\r\n" in desk.stored()
     assert plugin.seen.transaction is desk.transaction
     assert (plugin.seen.uuid, plugin.seen.relaying) == ("UUID.1", True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (None, "250 2.0.0 Message Queued (UUID.1)"),
+        (CONT, "250 2.0.0 Message Queued (UUID.1)"),
+        (OK, "250 2.0.0 Message Queued (UUID.1)"),
+        (STOP, "250 2.0.0 Message Queued (UUID.1)"),
+        (DELAY, "250 2.0.0 Message Queued (UUID.1)"),
+        (DENY, "550 5.7.1 Message denied"),
+        (DENYDISCONNECT, "550 5.7.1 Message denied"),
+        (DENYSOFT, "450 4.7.1 Message denied temporarily"),
+        (DENYSOFTDISCONNECT, "450 4.7.1 Message denied temporarily"),
+        ((DENY, "not signed"), "550 5.7.1 not signed"),
+        ((DENY, "5.6.7 not signed"), "550 5.6.7 not signed"),
+        ((DENYSOFT, ["try", "later"]), "450 4.7.1 try later"),
+        ((DENY, DSN.sec_unauthorized("no", 554)), "554 5.7.1 no"),
+    ],
+)
+def test_hook_may_refuse_and_then_nothing_is_queued(answer: object, reply: str, post) -> None:
+    desk = post(Stamp(answer))
+    said = desk.submit(FULL)
+    assert str(said) == reply
+    assert said.close is (answer in (DENYDISCONNECT, DENYSOFTDISCONNECT))
+    kept = said.code == 250
+    assert (len(queue_files(desk.directory)), len(desk.woken)) == ((1, 1) if kept else (0, 0))
+    assert desk.transaction.results.has("outbound", "pass", "queued") is kept
+
+
+def test_hook_may_be_pardoned(post) -> None:
+    desk = post(Stamp(DENY), Pardon())
+    assert desk.submit(FULL).code == 250
 
 
 def test_message_in_a_file_is_not_hot(post, tmp_path: Path) -> None:
@@ -199,3 +254,61 @@ def test_send_uses_a_fresh_uuid(post) -> None:
     first, second = (desk.submitter.send(NULL, [Address.parse("joe@b.test")], b"") for _ in range(2))
     assert re.fullmatch(r"Message Queued \([0-9A-F]{8}-[0-9A-F-]{27}\)", first.text)
     assert first.text != second.text
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "rcpts"),
+    [
+        ("me@a.test", "joe@b.test"),
+        ("<me@a.test>", ["<joe@b.test>", Address.parse("joe@b.test")]),
+        (Address.parse("me@a.test"), Address.parse("joe@b.test")),
+        ("me@a.test", iter(("joe@b.test",))),
+    ],
+)
+def test_send_takes_addresses_in_any_form(mail_from: object, rcpts: object, post) -> None:
+    desk = post()
+    assert desk.submitter.send(mail_from, rcpts, "Subject: x\n\nhi").code == 250
+    assert desk.woken[0][1] == [["joe@b.test"]]
+    (entry,) = queue_files(desk.directory)
+    todo, _ = desk.spool.load(QueueFileName.parse(entry))
+    assert todo.mail_from == Address.parse("me@a.test")
+
+
+def test_send_keeps_notes_and_replaces_fields(post) -> None:
+    desk = post(received_header="disabled")
+    contents = "Message-Id: <theirs@a.test>\nDate: then\nSubject: x\n\nhi\n"
+    reply = desk.submitter.send(
+        "me@a.test", "joe@b.test", contents, notes={"why": "test"}, remove_msgid=True, remove_date=True
+    )
+    assert reply.code == 250
+    assert b"theirs@a.test" not in desk.stored() and b"Date: then" not in desk.stored()
+    assert re.findall(rb"(?m)^(Message-Id|Date): ", desk.stored()) == [b"Message-Id", b"Date"]
+    (entry,) = queue_files(desk.directory)
+    assert desk.spool.load(QueueFileName.parse(entry))[0].notes == {"skip_plugins": [], "why": "test"}
+
+
+def test_send_refuses_what_is_no_mail_and_says_why(post) -> None:
+    desk = post()
+    reply = desk.submitter.send("me@", "joe@b.test", "")
+    assert (reply.code, reply.enhanced) == (550, "5.1.7")
+    assert (queue_files(desk.directory), desk.woken) == ([], [])
+    assert any("cannot send email: 550 5.1.7 Malformed from: " in line for line in desk.lines)
+
+
+def test_send_survives_a_full_disk(post) -> None:
+    desk = post()
+    desk.disk.failing = {"sync"}
+    assert desk.submitter.send(NULL, "joe@b.test", "x").code == 451
+
+
+@pytest.mark.parametrize(
+    ("origin", "shown"),
+    [("my plugin", "my plugin"), (SimpleNamespace(uuid="ABC.1"), "ABC.1"), (Stamp(), "stamp"), (7, "7")],
+)
+def test_the_log_names_the_reason(origin: object, shown: str, post) -> None:
+    if isinstance(origin, Plugin):
+        origin.name = "stamp"
+    desk = post()
+    desk.submitter.send(NULL, "joe@b.test", "x", origin=origin)
+    desk.submitter.send(NULL, "joe@", "x", origin=origin)
+    assert sum(f"origin={shown}" in line or f'origin="{shown}"' in line for line in desk.lines) == 2

@@ -336,7 +336,6 @@ def test_hosts_that_need_a_certificate_for_a_name(site: Site, authority: Authori
                 if not smtps:
                     client.start_tls(context)
                 said = client.envelope()
-                assert client.ask("QUIT")[:3] in ("221", "500", "554", "")
             except OSError:
                 pass
             assert said[:3] == reply

@@ -9,18 +9,19 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from types import TracebackType
 
-PHASES = ("connect", "banner", "ehlo", "helo", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
+PHASES = ("connect", "banner", "ehlo", "helo", "mail", "rcpt", "data", "body", "bdat", "dot", "rset", "quit")
 
 
 @dataclass
 class Received:
-    """One message that was taken, as it came over the wire: dots stuffed, without the final dot."""
+    """One message that was taken, as it came over the wire: by DATA dots stuffed, without the final dot; by BDAT as it is."""
 
     mail_from: str
     rcpts: list[str]
     data: bytes
     params: str
     session: int
+    rcpt_params: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -38,6 +39,8 @@ class _Envelope:
     mail_from: str = ""
     params: str = ""
     rcpts: list[str] = field(default_factory=list)
+    rcpt_params: list[str] = field(default_factory=list)
+    chunks: bytes = b""
 
 
 class FakeMx:
@@ -196,6 +199,8 @@ class _Session:
             self.rcpt(argument)
         elif verb == "DATA":
             self.data()
+        elif verb == "BDAT":
+            self.bdat(argument)
         elif verb == "RSET":
             self.envelope = _Envelope()
             self.say("rset", "250 ok")
@@ -218,9 +223,11 @@ class _Session:
         self.envelope = _Envelope(path.strip("<>"), params) if answer.startswith("2") else _Envelope()
 
     def rcpt(self, argument: str) -> None:
-        rcpt = argument[len("TO:") :].partition(">")[0].strip("<>")
+        path, _, params = argument[len("TO:") :].partition(">")
+        rcpt = path.strip("<")
         if self.say("rcpt", "250 2.1.5 ok", rcpt).startswith("2"):
             self.envelope.rcpts.append(rcpt)
+            self.envelope.rcpt_params.append(params.strip())
 
     def data(self) -> None:
         if not self.envelope.rcpts and "data" not in self.server._scripts:
@@ -228,11 +235,31 @@ class _Session:
             return
         if not self.say("data", "354 go ahead").startswith("354"):
             return
-        body = self.body()
+        self.take(self.body())
+
+    def bdat(self, argument: str) -> None:
+        size, _, last = argument.partition(" ")
+        chunk = self.lines.read(
+            int(size)
+        )  # whatever the answer: it must not be read as commands (RFC 3030 2)
+        self.server.maybe_drop("body")
+        if len(chunk) < int(size):
+            raise EOFError("body")
+        if not self.envelope.rcpts:
+            self.sock.sendall(b"503 5.5.1 no valid recipients\r\n")
+            return
+        self.envelope.chunks += chunk
+        if last:
+            self.take(self.envelope.chunks)
+        elif not self.say("bdat", "250 2.0.0 go on").startswith("2"):
+            self.envelope = _Envelope()
+
+    def take(self, body: bytes) -> None:
         envelope, self.envelope = self.envelope, _Envelope()
-        taken = self.finish(envelope)
-        if taken:
-            message = Received(envelope.mail_from, taken, body, envelope.params, self.number)
+        if taken := self.finish(envelope):
+            message = Received(
+                *(envelope.mail_from, taken, body, envelope.params, self.number, envelope.rcpt_params)
+            )
             self.server.messages.append(message)
 
     def body(self) -> bytes:

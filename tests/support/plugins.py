@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Unpack
 
 from mta.config import Config
-from mta.connection import Connection, Endpoint
+from mta.connection import Connection, Endpoint, new_uuid
 from mta.logger import INFO, Logger
 from mta.message.stream import MessageStream
-from mta.notes import Notes
+from mta.outbound.compose import Refused, compose
 from mta.paths import ETC
 from mta.plugin.hooks import Plugin
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
+from mta.plugin.server import Contents, MailOptions, Recipients, Server
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 from mta.transaction import Transaction
@@ -59,16 +61,27 @@ def hmail_to(domain: str) -> SimpleNamespace:
     return SimpleNamespace(todo=SimpleNamespace(uuid="UUID.1.1", domain=domain), num_failures=0, notes={})
 
 
-class StandInServer:
-    """What plugins get as their server in tests: notes, and a list of what they sent."""
+class StandInServer(Server):
+    """What plugins get as their server in tests: notes, and a list of what they sent: sender, recipients, message."""
 
     def __init__(self) -> None:
-        self.notes = Notes()
+        super().__init__()
         self.sent: list[tuple[Address, list[Address], bytes]] = []
+        self.on_mail(self)
 
-    def send_email(self, mail_from: Address, rcpts: Sequence[Address], contents: bytes) -> Reply:
+    def send(
+        self, mail_from: Address | str, rcpts: Recipients, contents: Contents, **options: Unpack[MailOptions]
+    ) -> Reply:
+        """Remember the message, if it is one."""
+        try:
+            return self.submit(compose(new_uuid(), mail_from, rcpts, contents, options))
+        except Refused as refused:
+            return refused.reply
+
+    def submit(self, transaction: Transaction) -> Reply:
         """Remember the message."""
-        self.sent.append((mail_from, list(rcpts), contents))
+        message = transaction.message_stream.get_data()
+        self.sent.append((transaction.mail_from, list(transaction.rcpt_to), message))
         return Reply(250, "kept", "2.0.0")
 
 

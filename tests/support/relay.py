@@ -27,6 +27,7 @@ MESSAGE = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\nS
 class Relay:
     """An outbound side with its queue directory; start() and stop() as often as a test wants."""
 
+    resolver: Resolver | None = None
     limits: Limits | None = None
     suspensions: Suspensions | None = None
 
@@ -42,7 +43,7 @@ class Relay:
         self.spool, self.disk = opened(self.directory, runner._logger)
         self.outbound = Outbound(
             spool=self.spool,
-            resolver=Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2),
+            resolver=self.resolver or Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2),
             runner=runner,
             logger=runner._logger,
             settings=self.settings,

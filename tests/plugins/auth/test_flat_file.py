@@ -217,9 +217,9 @@ def test_unknown_users_take_as_long_as_others(tmp_path):
     runner, _ = loaded("auth/flat_file", tmp_path, {"auth_flat_file.ini": ini({"matt": slow})})
 
     def seconds(user):
-        started = time.perf_counter()
+        started = time.process_time()  # of the processor, whatever else the machine does
         assert attempt(runner, user, "wrong") == 535
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds("matt")
     known, unknown = min(seconds("matt") for _ in range(3)), min(seconds("nobody") for _ in range(3))

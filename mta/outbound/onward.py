@@ -1,0 +1,73 @@
+"""What the next hop is told of a mail besides its addresses, and by what name and address we come there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from mta.net.ip import parse_ip
+from mta.net.next_hop import NextHop
+from mta.net.smtp_envelope import NO_PARAMS, NO_RCPT_PARAMS, Params
+from mta.notes import Notes
+from mta.outbound.todo import Todo
+from mta.smtp.address import Address
+
+LONGEST = 999_999_999  # seconds in by-time (RFC 2852 4)
+
+
+class Onward(NamedTuple):
+    """Parameters of MAIL, and of RCPT for each recipient that has some, keys in upper case."""
+
+    mail: Params
+    rcpts: Mapping[Address, Params]
+
+
+NOTHING = Onward(NO_PARAMS, NO_RCPT_PARAMS)
+
+
+def onward(todo: Todo) -> Onward:
+    """The parameters that the mail came with, with the time of BY that is left now."""
+    if not todo.extra:
+        return NOTHING
+    mail = dict(todo.mail_params)
+    if by := mail.get("BY"):
+        mail["BY"] = time_left(by, _seconds_here(todo))
+    rcpts = {rcpt: params for rcpt in todo.rcpt_to if (params := todo.rcpt_params(rcpt))}
+    return Onward(mail, rcpts)
+
+
+def is_late(todo: Todo) -> bool:
+    """True when the mail is to be returned because its time is over: BY with mode R (RFC 2852 4)."""
+    by = todo.mail_params.get("BY") if todo.extra else None
+    if by is None:
+        return False
+    left, _, mode = (time_left(by, _seconds_here(todo)) or "").partition(";")
+    return mode[:1] in ("R", "r") and int(left) <= 0
+
+
+def time_left(by: str, seconds: int) -> str | None:
+    """A by-value after so many seconds: `60;R` after 20 is `40;R`; None when it is no by-value."""
+    time_given, semicolon, mode = by.partition(";")
+    try:
+        left = int(time_given) - seconds
+    except ValueError:
+        return None
+    return f"{max(left, -LONGEST)}{semicolon}{mode}"
+
+
+def as_noted(hop: NextHop, notes: Notes) -> NextHop:
+    """The hop with the source address and the EHLO name that a plugin noted: Haraka's `outbound_ip` and `outbound_helo`."""
+    if "outbound_ip" not in notes and "outbound_helo" not in notes:
+        return hop
+    ip, helo = notes.get("outbound_ip"), notes.get("outbound_helo")
+    if isinstance(ip, str) and parse_ip(ip) is not None:
+        hop = replace(hop, bind=ip)
+    if isinstance(helo, str) and helo:
+        hop = replace(hop, bind_helo=helo)
+    return hop
+
+
+def _seconds_here(todo: Todo) -> int:
+    return max(int(time.time() - todo.queue_time / 1000), 0)

@@ -1,0 +1,49 @@
+"""The reply that a plugin's refusal becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mta.smtp.dsn import DSN
+from mta.smtp.reply import Reply
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) +")  # RFC 3463 section 2
+
+
+class Refusal(NamedTuple):
+    """One reply: code, enhanced code (RFC 3463) and the text used when the plugin gave none."""
+
+    code: int
+    enhanced: str
+    text: str
+
+
+def reply_with(message: object, default: Refusal, close: bool = False) -> Reply:
+    """A reply with the plugin's message, or the default's text when it gave none.
+
+    message: None, a str, a sequence of str, or a DSN, which brings its own codes. A text may begin with an enhanced code.
+    """
+    if isinstance(message, DSN):
+        return Reply(message.code, message.msg or message.default_msg, message.enhanced, close=close)
+    lines = _lines(message) or [default.text]
+    enhanced, lines[0] = _split_enhanced(lines[0], default)
+    return Reply(default.code, lines, enhanced, close=close)
+
+
+def _lines(message: object) -> list[str]:
+    if message is None or message == "":
+        return []
+    if isinstance(message, str):
+        return message.splitlines()
+    if isinstance(message, list | tuple):
+        return [line for part in message for line in _lines(part)]
+    return [str(message)]
+
+
+def _split_enhanced(line: str, default: Refusal) -> tuple[str, str]:
+    match = _ENHANCED.match(line)
+    # RFC 2034 section 4: the class of the enhanced code is the first digit of the reply code.
+    if match and match.group(1)[0] == str(default.code)[0]:
+        return match.group(1), line[match.end() :]
+    return default.enhanced, line
