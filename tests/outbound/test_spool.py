@@ -470,6 +470,19 @@ def test_a_walk_that_fails(opened: Open, queue: Path) -> None:
     queue.mkdir()
 
 
+def test_a_walk_that_failed_at_once_may_be_tried_again(opened: Open, queue: Path) -> None:
+    before = opened()
+    old = before.commit([todo(1)], Message(SMALL), NOW)
+    before.close()
+    spool = opened()
+    (new,) = spool.commit([todo(2)], Message(SMALL), NOW)
+    queue.rename(queue.with_name("away"))
+    with pytest.raises(SpoolError):
+        list(spool.walk())
+    queue.with_name("away").rename(queue)
+    assert list(spool.walk()) == old, f"without {new}, which was made meanwhile"
+
+
 # -- open
 
 
