@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent
 SHIPPED = ("plugins", "etc", "docs")
 PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
 SASL = ["scramp>=1.5"]
+REDIS = ["redis>=5"]
 
 
 def version() -> str:
@@ -50,6 +51,7 @@ setup(
     extras_require={
         "passwords": PASSWORDS,
         "sasl": SASL,
+        "redis": REDIS,
         "test": [
             "pytest>=8",
             "pytest-timeout",
@@ -58,6 +60,7 @@ setup(
             "trustme",
             *PASSWORDS,
             *SASL,
+            *REDIS,
         ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],

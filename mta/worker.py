@@ -48,6 +48,7 @@ from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.spool_directory import state_directory
 from mta.outbound.suspensions import Suspensions, SuspensionsError
+from mta.outbound.tls_setup import open_policies
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -228,6 +229,13 @@ class Worker:
             settings=self._outbound_settings,
             me=self.me,
             bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+            tls=open_policies(
+                self.config,
+                self.resolver,
+                self.logger,
+                self._outbound_settings.security,
+                state_directory(spool.directory),
+            ),
         )
 
     def _open_control(self, spool: Spool) -> ControlServer:

@@ -9,6 +9,7 @@ from mta.plugin import (
     Address,
     Answer,
     Connection,
+    NoTlsHosts,
     Params,
     Plugin,
     TlsSettings,
@@ -22,6 +23,8 @@ FIRST = DSN.sec_unspecified("Must issue a STARTTLS command first", 530)  # RFC 3
 NO_ARGUMENT = DSN.create(501, "STARTTLS takes no argument", 5, 4)
 NOT_NOW = DSN.create(454, "TLS not available due to temporary reason", 7, 0)
 
+SUBMISSION = 587  # who logs in there shall do it by TLS, whatever went wrong before
+
 
 class Tls(Plugin):
     """Offers STARTTLS and answers it. Certificates, and the ports where TLS begins at once, are the server's affair."""
@@ -30,8 +33,10 @@ class Tls(Plugin):
 
     cfg: TlsSettings = TlsSettings()
     no_tls_hosts: tuple[str, ...] = ()
+    failed: NoTlsHosts
 
     def register(self) -> None:
+        self.failed = NoTlsHosts(self.logger, inbound=True)
         self.load(self.config.settings(TlsSettings, on_change=self.load))
         self.register_hook("mail", self.mail, -100)  # before anybody accepts the sender
 
@@ -44,6 +49,7 @@ class Tls(Plugin):
         self.no_tls_hosts = tuple(
             entry for entry in settings.no_tls_hosts if parse_network(entry) is not None
         )
+        self.failed.settings = settings.redis
         self.cfg = settings
 
     def hook_capabilities(self, connection: Connection) -> Answer:
@@ -57,7 +63,15 @@ class Tls(Plugin):
             connection.can_start_tls
             and connection.local.port not in self.cfg.no_starttls_ports
             and not ip_in_list(connection.remote.ip, self.no_tls_hosts)
+            and not self.has_failed(connection)
         )
+
+    def has_failed(self, connection: Connection) -> bool:
+        """True when the client could not do it lately, as far as that is remembered."""
+        return self.remembers(connection) and connection.remote.ip in self.failed
+
+    def remembers(self, connection: Connection) -> bool:
+        return self.cfg.redis.disable_for_failed_hosts and connection.local.port != SUBMISSION
 
     def must_start(self, connection: Connection) -> bool:
         """True for clients that need a certificate: without TLS they can't have shown it."""
@@ -82,5 +96,10 @@ class Tls(Plugin):
             return DENY, LOGGED_IN  # what was learnt in clear would have to be forgotten (RFC 3207 4.2)
         if not connection.can_start_tls:
             return DENY, NOT_NOW
-        connection.start_tls()
+        try:
+            connection.start_tls()
+        except OSError:
+            if self.remembers(connection):
+                self.failed.add(connection.remote.ip)
+            raise
         return OK

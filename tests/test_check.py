@@ -312,6 +312,20 @@ def test_certificates_where_tls_is_wanted(house: Path, spoil: Callable[[Path], N
     assert not [text for text in found(house) if ": error: " in text]
 
 
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("ca=missing.pem", "config/tls.ini:2: warning: [outbound] ca: there is no file missing.pem"),
+        ("key=own.pem", "config/tls.ini:2: warning: [outbound] key: there is no key and certificate in own.pem, tls_cert.pem"),
+        ("ciphers=NONE-SUCH", "config/tls.ini:2: warning: [outbound] ciphers: no cipher match"),
+    ],
+)  # fmt: skip
+def test_what_we_show_and_believe_when_we_open_a_connection(house: Path, setting: str, line: str) -> None:
+    write(house, {"tls.ini": f"[outbound]\n{setting}\n"})
+    assert found(house) == [line]
+    assert start(house) is None
+
+
 def test_a_port_for_tls_wants_a_certificate(house: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

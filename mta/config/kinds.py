@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from mta.config.intervals import parse_intervals, show_intervals
 from mta.config.rate import parse_rate, show_rate
-from mta.config.smarthost import parse_hosts
+from mta.config.smarthost import is_host_name, parse_hosts
 
 T = TypeVar("T")
 
@@ -129,6 +129,17 @@ def _networks(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(_network(re.sub(r"^\[(.*)\]", r"\1", text.strip())) for text in texts if text.strip())
 
 
+def _hosts_or_networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Names in lower case; addresses and networks as NETWORKS takes them."""
+    found = []
+    for text in texts:
+        if is_host_name(text.strip()):
+            found.append(text.strip().lower().rstrip("."))
+        elif text.strip():
+            found += _networks([text])
+    return tuple(found)
+
+
 def _ports(texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(_PORT.parse([text]) for text in _commas(texts))
 
@@ -155,6 +166,9 @@ def _pattern(text: str) -> str:
 TEXT = scalar("text", str)
 SECRET = scalar("text", str, secret=True)
 FLAG = scalar("true, false", _flag, _show_flag)
+FLAG_OR_SAME: Kind[bool | None] = scalar(
+    "true, false", _flag, lambda value: "" if value is None else _show_flag(value)
+)
 LEVEL = scalar(", ".join(LEVELS).lower(), _level, str.lower)
 SECONDS = scalar("a number of seconds, 0 for no limit", _seconds, lambda value: f"{value:g}")
 INTERVALS = scalar(
@@ -172,6 +186,9 @@ HOSTS: Kind[tuple[str, ...]] = Kind(
 NETWORK = scalar("an address such as 192.0.2.1 or 2001:db8::1, a network such as 192.0.2.0/24", _network)
 NETWORKS: Kind[tuple[str, ...]] = Kind(
     "an address or a network such as 192.0.2.0/24, one each", _networks, ", ".join, array=True
+)
+HOSTS_OR_NETWORKS: Kind[tuple[str, ...]] = Kind(
+    "a domain, a host name, an address or a network, one each", _hosts_or_networks, ", ".join, array=True
 )
 _PORT = whole(1, 65535)
 PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _LATER = "a Haraka setting that this release does not honour yet"
 _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
+_SERVER_ONLY = "not honoured: who opens a connection does not decide this"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
 _SHOWN = "not honoured: it is about the certificate that we show to other servers; for clients see [authorized_hosts]"
 _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
@@ -21,10 +22,9 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     | {("headers", "*"): _MOVED},
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
     | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}
-    | _later("main", "force_tls_hosts")
+    | {("outbound", key): _SERVER_ONLY for key in ("dhparam", "requestCert", "honorCipherOrder")}
     | {("main", "mutual_tls"): _SHOWN}
-    | {(section, "*"): _SHOWN for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")}
-    | {(section, "*"): _LATER for section in ("outbound", "redis")},
+    | {(section, "*"): _SHOWN for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")},
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Self
 from mta.config.kinds import (
     CLIENT_MECHANISMS,
     FLAG,
+    FLAG_OR_SAME,
     HOSTS,
+    HOSTS_OR_NETWORKS,
     INTERVALS,
     LEVEL,
     LINES,
@@ -125,8 +127,38 @@ class ConnectionSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundTlsSettings(Settings):
+    """tls.ini [outbound]: encryption of what goes out."""
+
+    FILE: ClassVar[str] = "tls.ini"
+
+    key: tuple[str, ...] = setting("outbound", "key", LIST, (), "PEM file with the key of the certificate that hosts are shown who ask for one; empty: that of [main]. Only the first is used.")
+    cert: tuple[str, ...] = setting("outbound", "cert", LIST, (), "PEM file with that certificate, followed by those of its issuers; empty: that of [main].")
+    ca: str = setting("outbound", "ca", TEXT, "", "PEM file with the authorities whose certificates prove a host's name; empty: those of the system.")
+    ciphers: str = setting("outbound", "ciphers", TEXT, "", "Ciphers of TLS 1.2 and before in the way of OpenSSL; empty: as in [main].")
+    min_version: str = setting("outbound", "minVersion", TLS_VERSION, "", "Oldest version of TLS that is spoken; empty: as in [main].")
+    reject_unauthorized: bool | None = setting("outbound", "rejectUnauthorized", FLAG_OR_SAME, None, "Where TLS is offered, send only if the certificate proves the host's name; empty: as in [main].")
+    force_tls_hosts: tuple[str, ...] = setting("outbound", "force_tls_hosts", HOSTS_OR_NETWORKS, (), "Next hops that must have TLS with a certificate that proves their name, or the mail waits, one `force_tls_hosts[]=` each: addresses, networks, names of hosts, or domains of recipients. Those of [main] count too.")
+    no_tls_hosts: tuple[str, ...] = setting("outbound", "no_tls_hosts", HOSTS_OR_NETWORKS, (), "Next hops that TLS is not tried with, because theirs is broken, one `no_tls_hosts[]=` each.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRedisSettings(Settings):
+    """tls.ini [redis]: a memory, shared by servers, of peers whose TLS fails."""
+
+    FILE: ClassVar[str] = "tls.ini"
+
+    disable_for_failed_hosts: bool = setting("redis", "disable_for_failed_hosts", FLAG, False, "Remember in Redis, too, which hosts failed in the TLS handshake, so that it is not tried again; every server remembers for itself for an hour. Needs the package redis.")
+    disable_expiry: int = setting("redis", "disable_expiry", whole(1), 604800, "Seconds that a next hop is remembered in Redis.")
+    disable_inbound_expiry: int = setting("redis", "disable_inbound_expiry", whole(1), 3600, "Seconds that a client whose STARTTLS failed is not offered it again; only with disable_for_failed_hosts, and never on port 587.")
+    host: str = setting("redis", "host", TEXT, "127.0.0.1", "Where Redis runs.")
+    port: int = setting("redis", "port", whole(1, 65535), 6379, "Its port.")
+    db: int = setting("redis", "db", whole(0), 0, "Its database.")
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings(Settings):
-    """tls.ini: encryption of what comes in."""
+    """tls.ini: encryption of what comes in and what goes out."""
 
     FILE: ClassVar[str] = "tls.ini"
     REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
@@ -143,9 +175,12 @@ class TlsSettings(Settings):
     reject_unauthorized: bool = setting("main", "rejectUnauthorized", FLAG, False, "Refuse TLS with clients that have no certificate which can be verified.")
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
+    force_tls_hosts: tuple[str, ...] = setting("main", "force_tls_hosts", HOSTS_OR_NETWORKS, (), "The same as `force_tls_hosts[]` of [outbound].")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
     authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
     authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
+    outbound: OutboundTlsSettings = field(default_factory=OutboundTlsSettings, metadata={"group": OutboundTlsSettings})
+    redis: TlsRedisSettings = field(default_factory=TlsRedisSettings, metadata={"group": TlsRedisSettings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +236,17 @@ class TimeoutSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class SecuritySettings(Settings):
+    """outbound.ini [security]: the policies of recipients' domains."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    mta_sts: bool = setting("security", "mta_sts", FLAG, True, "Heed MTA-STS (RFC 8461): domains say by HTTPS which hosts take their mail, by TLS with a valid certificate only.")
+    dane: str = setting("security", "dane", choice("off", "ad"), "ad", "Heed DANE (RFC 7672): domains say by DNSSEC which certificates their hosts have. `ad` believes the AD bit of the name servers in /etc/resolv.conf, if all of them are on this machine.")
+    dns_trusted: bool = setting("security", "dns_trusted", FLAG, False, "Believe the AD bit of name servers on other machines too: they validate DNSSEC, and nobody on the way to them can forge their answers.")
+
+
+@dataclass(frozen=True, slots=True)
 class TlsReportSettings(Settings):
     """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
 
@@ -232,6 +278,7 @@ class OutboundSettings(Settings):
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
     connections: ConnectionPoolSettings = field(default_factory=ConnectionPoolSettings, metadata={"group": ConnectionPoolSettings})
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings, metadata={"group": TimeoutSettings})
+    security: SecuritySettings = field(default_factory=SecuritySettings, metadata={"group": SecuritySettings})
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import dns.exception
+import dns.flags
 import dns.name
 import dns.resolver
 import dns.reversename
 
-from mta.net.ip import address_literal, is_ip
+from mta.net.dane import Tlsa
+from mta.net.ip import address_literal, is_ip, is_loopback
 
 Family = Literal["default", "v4", "v6"]
 
@@ -30,6 +32,14 @@ class MX(NamedTuple):
 
     priority: int
     host: str
+
+
+class Answer(NamedTuple):
+    """What the DNS said. secure: the name server has validated all of it (RFC 4035 3.2.3); name: at the end of CNAMEs."""
+
+    records: Sequence[Any]
+    secure: bool
+    name: str
 
 
 class LookupFailed(Exception):
@@ -61,12 +71,40 @@ class Resolver:
         self._resolver = _configured(nameservers, port)
         self._resolver.timeout = timeout
         self._resolver.lifetime = lifetime
+        self._resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 5.7: tell us what was validated
         self._resolver.cache = dns.resolver.LRUCache(CACHE_SIZE)
         self._asked: dict[tuple[dns.name.Name, str], _Question] = {}
 
+    @property
+    def on_this_machine(self) -> bool:
+        """True when nobody is between us and the name servers, so that their AD bit may be believed."""
+        return all(is_loopback(str(server)) for server in self._resolver.nameservers)
+
+    def mx_is_secure(self, domain: str) -> bool:
+        """True when DNSSEC vouches for lookup_mx's answer, be it that there are no MX records. Raises NotFound, Tempfail."""
+        return self._resolve(_name(domain), "MX").secure
+
+    def lookup_secure_host(self, host: str) -> str | None:
+        """The name at the end of a host's CNAMEs; None unless DNSSEC vouches for every address that it has.
+
+        Raises NotFound, Tempfail.
+        """
+        answers = _all_answers(partial(self._resolve, _name(host), kind) for kind in _TYPES["default"])
+        secure = bool(answers) and all(answer.secure for answer in answers)
+        return answers[0].name if secure else None
+
+    def lookup_tlsa(self, name: str) -> list[Tlsa]:
+        """The TLSA records that DNSSEC vouches for; [] when there are none. Raises NotFound, Tempfail."""
+        answer = self._resolve(_name(name), "TLSA")
+        if not answer.secure:
+            return []
+        return [
+            Tlsa(record.usage, record.selector, record.mtype, bytes(record.cert)) for record in answer.records
+        ]
+
     def lookup_mx(self, domain: str) -> list[MX]:
         """The MX records in order of priority; [] when the domain exists but has none. Raises NotFound, Tempfail."""
-        records = self._resolve(_name(domain), "MX")
+        records = self._resolve(_name(domain), "MX").records
         found = {MX(int(record.preference), _text(record.exchange)) for record in records}
         return sorted(found)
 
@@ -90,17 +128,17 @@ class Resolver:
             name = dns.reversename.from_address(ip)
         except (dns.exception.SyntaxError, ValueError) as error:
             raise NotFound(f"not an IP address: {ip!r}") from error
-        return [_text(record.target) for record in self._resolve(name, "PTR")]
+        return [_text(record.target) for record in self._resolve(name, "PTR").records]
 
     def lookup_txt(self, name: str) -> list[str]:
         """The TXT records, each with its strings joined; bytes that are not UTF-8 are surrogate escapes."""
-        records = self._resolve(_name(name), "TXT")
+        records = self._resolve(_name(name), "TXT").records
         return [b"".join(record.strings).decode("utf-8", "surrogateescape") for record in records]
 
     def _addresses(self, host: str, kind: str) -> list[str]:
-        return [str(record.address) for record in self._resolve(_name(host), kind)]
+        return [str(record.address) for record in self._resolve(_name(host), kind).records]
 
-    def _resolve(self, name: dns.name.Name, kind: str) -> Sequence[Any]:
+    def _resolve(self, name: dns.name.Name, kind: str) -> Answer:
         """Ask, or wait for whoever is asking the same already."""
         key = (name, kind)
         question = self._asked.get(key)
@@ -112,7 +150,7 @@ class Resolver:
         finally:
             del self._asked[key]
 
-    def _ask(self, name: dns.name.Name, kind: str) -> Sequence[Any]:
+    def _ask(self, name: dns.name.Name, kind: str) -> Answer:
         try:
             answer = self._resolver.resolve(name, kind, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN as error:
@@ -121,7 +159,8 @@ class Resolver:
             raise Tempfail(f"{kind} {_text(name)}: timeout") from error
         except (dns.exception.DNSException, OSError) as error:
             raise Tempfail(f"{kind} {_text(name)}: {_one_line(error)}") from error
-        return list(answer.rrset or ())
+        secure = bool(answer.response.flags & dns.flags.AD)
+        return Answer(list(answer.rrset or ()), secure, _text(answer.canonical_name))
 
 
 class _Question:
@@ -131,11 +170,11 @@ class _Question:
 
     def __init__(self) -> None:
         self._done = threading.Event()
-        self._answer: Sequence[Any] = ()
+        self._answer = Answer((), False, "")
         # What the others get if the one who asks is ended from outside.
         self._error: LookupFailed | None = Tempfail("the lookup was interrupted")
 
-    def settle(self, ask: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    def settle(self, ask: Callable[[], Answer]) -> Answer:
         try:
             self._answer = ask()
             self._error = None
@@ -146,7 +185,7 @@ class _Question:
             self._done.set()
         return self._answer
 
-    def wait(self) -> Sequence[Any]:
+    def wait(self) -> Answer:
         self._done.wait()
         if self._error is not None:
             # A new object: one exception raised in many places would gather all their tracebacks.
@@ -178,6 +217,21 @@ def _first_answers(asks: Iterable[Callable[[], list[str]]]) -> list[str]:
     if not found and failures:
         raise next((failure for failure in failures if isinstance(failure, Tempfail)), failures[0])
     return found
+
+
+def _all_answers(asks: Iterable[Callable[[], Answer]]) -> list[Answer]:
+    """The answers with records in them; a failure counts only when there are none."""
+    found: list[Answer] = []
+    failure: LookupFailed | None = None
+    for ask in asks:
+        try:
+            found.append(ask())
+        except LookupFailed as error:
+            failure = error
+    with_records = [answer for answer in found if answer.records]
+    if failure is not None and not with_records:
+        raise failure
+    return with_records
 
 
 def _name(text: str) -> dns.name.Name:

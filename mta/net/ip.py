@@ -53,6 +53,12 @@ def address_literal(text: str) -> str | None:
     return inner if is_ip(inner) else None
 
 
+def is_loopback(ip: str) -> bool:
+    """True for an address that never leaves this machine; False for anything that is not an address."""
+    address = parse_ip(ip)
+    return address is not None and address.is_loopback
+
+
 def is_local(ip: str) -> bool:
     """True for a loopback, link-local or unspecified address; False for anything that is not an address."""
     address = parse_ip(ip)

@@ -11,10 +11,12 @@ from mta.net.ip import parse_ip
 
 if TYPE_CHECKING:
     from mta.net.oauth import TokenSource
+    from mta.net.tls_security import TlsSecurity
 
 TlsPolicy = Literal["opportunistic", "required", "off"]
 
 SMTP_PORT = 25
+SMTPS_PORT = 465  # RFC 8314 3.3
 LMTP_PORT = 24
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?\Z")
 
@@ -30,7 +32,8 @@ class NextHop:
     host: name or address, without brackets; from_dns: the name the address was found by, which a certificate is checked
     against; path: a unix socket instead of host and port; bind: source address; bind_helo: what we call ourselves there;
     auth_type: the SASL mechanism, else the best one offered; token: gives access tokens, which are used instead of a
-    password.
+    password; tls: STARTTLS when offered, always and with a certificate that proves the name (unless `security` asks for
+    another proof), or never; implicit_tls: TLS before the banner; security: what a policy asks of this host.
     """
 
     host: str
@@ -45,28 +48,31 @@ class NextHop:
     auth_type: str | None = None
     from_dns: str | None = None
     tls: TlsPolicy = "opportunistic"
+    implicit_tls: bool = False
+    security: TlsSecurity | None = field(default=None, repr=False)
     token: TokenSource | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, text: str, *, priority: int = 0, tls: TlsPolicy = "opportunistic") -> NextHop:
         """Read `smtp://user:pass@host:port`, `lmtp://host`, `lmtp:///path`, `host:port`, `[v6]:port`, an address or a name.
 
-        Raises NextHopError, which never shows the password.
+        `smtps://host` is TLS from the start with a certificate that must prove the name, on port 465 (RFC 8314). Raises NextHopError, which never shows the password.
         """
         text = text.strip()
         parts = _split(text)
         if parts is None:
             raise NextHopError(f"not a next hop: {_without_password(text)!r}")
-        lmtp = parts.scheme == "lmtp"
+        lmtp, smtps = parts.scheme == "lmtp", parts.scheme == "smtps"
         return cls(
             host=(parts.hostname or "").rstrip("."),
-            port=parts.port or (LMTP_PORT if lmtp else SMTP_PORT),
+            port=parts.port or (LMTP_PORT if lmtp else SMTPS_PORT if smtps else SMTP_PORT),
             priority=priority,
             using_lmtp=lmtp,
             path=parts.path if not parts.netloc else None,
             auth_user=_decoded(parts.username),
             auth_pass=_decoded(parts.password),
-            tls=tls,
+            tls="required" if smtps else tls,
+            implicit_tls=smtps,
         )
 
     @property
@@ -89,6 +95,8 @@ class NextHop:
             self.auth_type,
             self.from_dns,
             self.tls,
+            self.implicit_tls,
+            self.security,
             self.token,
         )
 
@@ -112,10 +120,10 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _names_a_hop(parts: SplitResult) -> bool:
-    if parts.scheme not in ("smtp", "lmtp") or parts.query or parts.fragment:
+    if parts.scheme not in ("smtp", "smtps", "lmtp") or parts.query or parts.fragment:
         return False
     if not parts.netloc:
-        return len(parts.path) > 1
+        return len(parts.path) > 1 and parts.scheme != "smtps"
     host = parts.hostname or ""
     in_range = parts.port is None or parts.port > 0  # the property raises ValueError above 65535
     return in_range and parts.path in ("", "/") and (parse_ip(host) is not None or bool(_NAME.match(host)))

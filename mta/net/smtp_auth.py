@@ -62,7 +62,8 @@ class Authentication:
             return sasl.BEARER
         if not smtp_scram.available():
             return sasl.MECHANISMS
-        bound = self._dialogue.wire.tls is not None
+        tls = self._dialogue.tls
+        bound = tls is not None and tls.channel_binding(smtp_scram.END_POINT) is not None
         scram = tuple(name for name in smtp_scram.SCRAM if bound or not name.endswith("-PLUS"))
         return scram + sasl.MECHANISMS
 
@@ -104,7 +105,7 @@ class Authentication:
         hidden = not mechanism.endswith("-PLUS") and f"{mechanism}-PLUS" in self._offered
         try:
             scram = smtp_scram.Scram(
-                mechanism, self._user, self._password, None if hidden else self._dialogue.wire.tls
+                mechanism, self._user, self._password, None if hidden else self._dialogue.tls
             )
             reply = self._begin(mechanism, scram.first())
             if reply.kind != 3:

@@ -24,7 +24,9 @@ from mta.net.smtp_errors import (
 )
 from mta.net.smtp_limits import first, limits, too_many
 from mta.net.smtp_opening import Opening
+from mta.net.smtp_starttls import may_go_on_in_clear, refuse
 from mta.net.smtp_transaction import Transaction
+from mta.net.tls_security import TlsFault, TlsOutcome
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -54,8 +56,9 @@ class SmtpClient:
     """An open, greeted and, where asked for, encrypted and authenticated connection.
 
     extensions: EHLO keyword in capitals to parameters; host, ip, port: the peer (host is the name if we know one);
-    uses: transactions so far; mail_max: how many the peer takes; born: monotonic time at which it was opened; reused: it came from a pool, so the peer may
-    have closed it unseen; pool_key: the pool's.
+    tls: what came of encryption when it was opened; uses: transactions so far; mail_max: how many the peer takes; born:
+    monotonic time at which it was opened; reused: it came from a pool, so the peer may have closed it unseen; pool_key: the
+    pool's.
     """
 
     __slots__ = (
@@ -77,6 +80,7 @@ class SmtpClient:
         "port",
         "reused",
         "secured",
+        "tls",
         "uses",
     )
 
@@ -88,6 +92,7 @@ class SmtpClient:
         self.extensions = opening.extensions
         self.esmtp = opening.esmtp
         self.secured = opening.secured
+        self.tls = opening.tls
         self.authenticated = opening.authenticated
         self.uses = 0
         self.born = time.monotonic()
@@ -131,16 +136,20 @@ class SmtpClient:
                 dialogue.wire.close()
                 raise
 
+        refuse(hop)
         if hop.tls == "off":
             return attempt(False)
         try:
             return attempt(True)
         except TlsFailed as failure:
-            if hop.tls == "required" or failure.phase != "tls":
+            if not may_go_on_in_clear(hop, failure):
                 raise
             if logger is not None:
                 logger.notice(f"{failure}, going on without TLS", origin=ORIGIN, uuid=uuid)
-        return attempt(False)
+            fault = TlsFault(failure.kind, str(failure))
+        client = attempt(False)
+        client.tls = TlsOutcome(fault=fault)
+        return client
 
     @property
     def usable(self) -> bool:

@@ -15,6 +15,7 @@ from mta.smtp.reply import Reply, read_reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
+    from mta.net.openssl_layer import OpenSslLayer
     from mta.net.wire import Wire
 
 # RFC 5321 4.5.3.1.5 allows 512; some hosts write whole paragraphs.
@@ -25,10 +26,10 @@ ORIGIN = "outbound"
 class Dialogue:
     """Speaks lines over a wire and hears replies; every failure comes out as a ClientError.
 
-    peer: address and port of the other side; farewell: the 421 that the peer has said; it will answer nothing more (RFC 5321 3.8).
+    peer: address and port of the other side; tls: what was agreed, None in clear; farewell: the 421 that the peer has said; it will answer nothing more (RFC 5321 3.8).
     """
 
-    __slots__ = ("_read_line", "farewell", "logger", "peer", "uuid", "wire")
+    __slots__ = ("_read_line", "farewell", "logger", "peer", "tls", "uuid", "wire")
 
     def __init__(self, wire: Wire, logger: Logger | None, uuid: str) -> None:
         self.wire = wire
@@ -36,6 +37,7 @@ class Dialogue:
         self.uuid = uuid
         self.peer = _peer(wire)
         self.farewell: Reply | None = None
+        self.tls: OpenSslLayer | None = None
         self._read_line = partial(wire.read_line, MAX_REPLY_LINE)
 
     def say(self, lines: Sequence[str], phase: str, shown: str | None = None) -> None:
@@ -95,11 +97,12 @@ class Dialogue:
         except OSError as error:
             raise _lost(error, "chunk") from error
 
-    def start_tls(self, context: ssl.SSLContext, hostname: str, timeout: float) -> None:
+    def start_tls(self, layer: OpenSslLayer, hostname: str, timeout: float) -> None:
         """Encrypt what follows; whatever the peer said before in clear is forgotten. Raises TlsFailed."""
         self.wire.timeout = timeout
         try:
-            self.wire.start_tls(context, server_side=False, server_hostname=hostname or None)
+            self.wire.secure(layer)
+            self.tls = layer
         except (OSError, EOFError, ValueError) as error:
             raise TlsFailed(f"TLS handshake with {hostname} failed: {_why(error)}") from error
 
@@ -143,9 +146,9 @@ def _lost(error: BaseException, phase: str) -> ConnectionLost:
 
 
 def _why(error: BaseException) -> str:
-    """One line: the reason of a certificate or system error, without numbers and file positions of the library."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+    """One line: the reason of a TLS or system error, without numbers and file positions of the library."""
+    if isinstance(error, ssl.SSLError) and len(error.args) > 1:
+        return str(error.args[1])
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -24,7 +24,7 @@ __all__ = [
 class ClientError(Exception):
     """Any failure of a conversation with a next hop; the message is one line for the log and the operator.
 
-    phase: what we were doing: connect, banner, hello, starttls, tls, auth, rset, mail, rcpt, data, chunk, dot.
+    phase: what we were doing: connect, banner, hello, starttls, tls, verify, auth, rset, mail, rcpt, data, chunk, dot.
     """
 
     def __init__(self, message: str, phase: str) -> None:
@@ -48,10 +48,14 @@ class Rejected(ClientError):
 
 
 class TlsFailed(ClientError):
-    """No encryption where it is needed, or a certificate that does not prove the host's name."""
+    """No encryption where it is needed, or a certificate that does not prove the host's name.
 
-    def __init__(self, message: str, phase: str = "tls") -> None:
+    kind: the word of RFC 8460 4.3 for it; phase: starttls, tls, or verify once the handshake is done.
+    """
+
+    def __init__(self, message: str, phase: str = "tls", kind: str = "validation-failure") -> None:
         super().__init__(message, phase)
+        self.kind = kind
 
 
 class BrokenConversation(ClientError):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from mta.net.smtp_auth import Authentication
 from mta.net.smtp_dialogue import refusal
 from mta.net.smtp_errors import Rejected, Timeouts
-from mta.net.smtp_starttls import encrypt
+from mta.net.smtp_starttls import encrypt, secure
+from mta.net.tls_security import TlsOutcome
 
 if TYPE_CHECKING:
     from mta.net.next_hop import NextHop
@@ -19,10 +20,10 @@ class Opening:
     """Brings a fresh connection to the point where mail can be sent, and notes what it found out.
 
     esmtp: the peer took EHLO (or LHLO); extensions: keyword to parameters, both as in the last EHLO reply, keywords in
-    capitals.
+    capitals; tls: what came of encryption.
     """
 
-    __slots__ = ("_dialogue", "_helo", "_hop", "_timeouts", "authenticated", "esmtp", "extensions", "secured")
+    __slots__ = ("_dialogue", "_helo", "_hop", "_timeouts", "authenticated", "esmtp", "extensions", "tls")
 
     def __init__(self, dialogue: Dialogue, hop: NextHop, helo: str, timeouts: Timeouts) -> None:
         self._dialogue = dialogue
@@ -31,17 +32,25 @@ class Opening:
         self._timeouts = timeouts
         self.extensions: dict[str, str] = {}
         self.esmtp = False
-        self.secured = False
+        self.tls = TlsOutcome()
         self.authenticated = False
+
+    @property
+    def secured(self) -> bool:
+        """True when everything that follows is encrypted."""
+        return self.tls.secured
 
     def run(self, *, use_tls: bool, cafile: str) -> None:
         """Do all of it. Raises Rejected, TlsFailed, ConnectionLost, MalformedReply; ValueError for a bad helo name."""
+        if self._hop.implicit_tls:
+            self.tls = secure(self._dialogue, self._hop, self._timeouts, cafile)
         self._banner()
         self._hello()
-        if use_tls and encrypt(self._dialogue, self._hop, self.extensions, self._timeouts, cafile):
-            self.secured = True
-            # RFC 3207 4.2: what was said in clear does not count any more.
-            self._hello()
+        if use_tls and not self._hop.implicit_tls:
+            self.tls = encrypt(self._dialogue, self._hop, self.extensions, self._timeouts, cafile)
+            if self.tls.secured:
+                # RFC 3207 4.2: what was said in clear does not count any more.
+                self._hello()
         hop = self._hop
         if hop.auth_user is not None and (hop.auth_pass is not None or hop.token is not None):
             offered = self.extensions.get("AUTH", "")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-import ssl
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mta.net.openssl_layer import OpenSslLayer
 
 SCRAM: Final = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1")
-END_POINT: Final = "tls-server-end-point"  # RFC 5929 4; the standard library does not export keys (RFC 9266)
+END_POINT: Final = "tls-server-end-point"  # RFC 5929 4
 MAX_ITERATIONS = (
     200_000  # a server that asks for more would stop everything else here for as long as it likes
 )
@@ -36,10 +38,11 @@ class Scram:
 
     __slots__ = ("_client",)
 
-    def __init__(self, mechanism: str, user: str, password: str, tls: ssl.SSLObject | None) -> None:
+    def __init__(self, mechanism: str, user: str, password: str, tls: OpenSslLayer | None) -> None:
         from scramp import ScramClient, ScramException
 
-        binding = None if tls is None else (END_POINT, tls)
+        data = tls.channel_binding(END_POINT) if tls is not None else None
+        binding = None if data is None else (END_POINT, data)
         try:
             self._client: Any = ScramClient([mechanism], user, password, channel_binding=binding)
         except ScramException as error:

@@ -212,7 +212,7 @@ class Options:
         if self._ca:
             self._try(f"ca={self._settings.ca}", context.load_verify_locations, self._ca)
         else:
-            _trust_the_system(context)
+            trust_the_system(context)
         context.set_verify(*_verifying(insist))
 
     def _try(self, what: str, call: Callable[[Any], object], value: object) -> None:
@@ -231,7 +231,7 @@ def _file_of(data: bytes) -> Iterator[str]:
         yield file.name
 
 
-def _trust_the_system(context: SSL.Context) -> None:
+def trust_the_system(context: SSL.Context) -> None:
     """Use the system's authorities, from the directory where they are read one by one as they are needed if there is one."""
     directory = ssl.get_default_verify_paths().capath
     if directory and any(name.endswith(".0") for name in os.listdir(directory)):

@@ -23,6 +23,7 @@ from mta.outbound.onward import as_noted, is_late, onward
 from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
 from mta.outbound.spool_errors import SpoolError
+from mta.outbound.tls_policy import advice
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -89,8 +90,10 @@ class Deliverer:
                 fresh=fresh,
             )
         except ClientError as error:
-            attempt.hop_failed(_of_error(error, hop), str(error))
+            self._router.tls.learn(hmail, hop, error)
+            attempt.hop_failed(_of_error(error, hop), advice(hop, error))
             return True
+        self._router.tls.learn(hmail, hop, client)
         params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).

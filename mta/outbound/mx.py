@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import cast
@@ -66,23 +68,12 @@ def addresses(hop: NextHop, resolver: Resolver, settings: OutboundSettings) -> l
     return [at(hop, ip) for ip in found[:MAX_ADDRESSES]] or [hop]
 
 
+@lru_cache(maxsize=1024)  # the same few hops all day
 def at(hop: NextHop, ip: str) -> NextHop:
     """The same next hop at one address, remembering the name it was found by."""
     if hop.host == ip:
         return hop
-    return NextHop(
-        host=ip,
-        port=hop.port,
-        priority=hop.priority,
-        bind=hop.bind,
-        bind_helo=hop.bind_helo,
-        using_lmtp=hop.using_lmtp,
-        auth_user=hop.auth_user,
-        auth_pass=hop.auth_pass,
-        auth_type=hop.auth_type,
-        from_dns=hop.name,
-        tls=hop.tls,
-    )
+    return replace(hop, host=ip, from_dns=hop.name)
 
 
 def tls_policy(settings: OutboundSettings) -> TlsPolicy:

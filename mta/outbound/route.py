@@ -9,10 +9,12 @@ from itertools import islice
 from mta.config.schema import OutboundSettings
 from mta.logger import Logger
 from mta.net.dns import Resolver
-from mta.net.next_hop import LMTP_PORT, SMTP_PORT, NextHop, NextHopError
+from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopError
+from mta.net.no_tls import NoTlsHosts
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
 from mta.outbound.site import site_of_hops, site_of_hosts
+from mta.outbound.tls_policy import TlsPolicies
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, OK, Verdict
 from mta.smtp.dsn import DSN
@@ -37,9 +39,12 @@ class Route:
 
 
 class Router:
-    """Knows the next hops for a mail. One for each engine; change `settings` and `smarthosts` at any time."""
+    """Knows the next hops for a mail. One for each engine; change `settings` and `smarthosts` at any time.
 
-    __slots__ = ("_logger", "_resolver", "_runner", "settings", "smarthosts")
+    tls: what each of them must prove.
+    """
+
+    __slots__ = ("_logger", "_resolver", "_runner", "settings", "smarthosts", "tls")
 
     def __init__(
         self,
@@ -48,12 +53,14 @@ class Router:
         logger: Logger,
         settings: OutboundSettings,
         smarthosts: Sequence[NextHop] = (),
+        tls: TlsPolicies | None = None,
     ) -> None:
         self._resolver = resolver
         self._runner = runner
         self._logger = logger
         self.settings = settings
         self.smarthosts = tuple(smarthosts)
+        self.tls = tls or TlsPolicies(resolver, NoTlsHosts(logger))
 
     def route(self, hmail: HMail) -> Route:
         """The site that takes this mail, and its next hops, at most MAX_CANDIDATES. Raises NoRoute when there is none.
@@ -61,10 +68,7 @@ class Router:
         The hops raise NoRoute too, when none of the names that they come from has an address.
         """
         route = self._route(hmail)
-        hops = route.hops
-        if hmail.todo.require_tls:
-            hops = (replace(hop, tls="required") for hop in hops)
-        return Route(route.site, islice(hops, MAX_CANDIDATES), route.chosen)
+        return Route(route.site, islice(route.hops, MAX_CANDIDATES), route.chosen)
 
     def _route(self, hmail: HMail) -> Route:
         domain = hmail.todo.domain
@@ -74,10 +78,11 @@ class Router:
         if chosen is None:
             chosen = self.smarthosts
         if chosen:
-            return Route(site_of_hops(chosen), self._resolved(chosen), chosen=True)
+            hops = (self.tls.for_chosen(hmail, hop) for hop in self._resolved(chosen))
+            return Route(site_of_hops(chosen), hops, chosen=True)
         hosts = mail_hosts(domain, self._resolver)
-        hops = candidates(domain, hosts, self._resolver, self.settings)
-        return Route(site_of_hosts(host for _, host in hosts), hops)
+        found = candidates(domain, hosts, self._resolver, self.settings)
+        return Route(site_of_hosts(host for _, host in hosts), self.tls.for_mx(hmail, found))
 
     def _resolved(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         for hop in hops:
@@ -140,7 +145,8 @@ def _from_mapping(given: Mapping[str, object]) -> NextHop:
         raise NextHopError("a next hop needs a host or a path")
     values["host"] = str(values.get("host", "")).rstrip(".")
     lmtp = bool(values.get("using_lmtp"))
-    values["port"] = int(str(values.get("port") or (LMTP_PORT if lmtp else SMTP_PORT)))
+    port = LMTP_PORT if lmtp else SMTPS_PORT if values.get("implicit_tls") else SMTP_PORT
+    values["port"] = int(str(values.get("port") or port))
     values["priority"] = int(str(values.get("priority") or 0))
     return NextHop(**values)  # type: ignore[arg-type]  # the keys were checked just above
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.spool import Spool
+    from mta.outbound.tls_policy import TlsPolicies
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
     from mta.plugin.server import Contents, MailOptions, Recipients
@@ -41,6 +42,7 @@ class Outbound:
 
     spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now. limits, suspensions:
     those of outbound_limits.ini and of the operators; none unless given.
+    tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
     Raises SmarthostError when [smarthost] can not be used.
     """
 
@@ -56,12 +58,13 @@ class Outbound:
         bounce_template: Callable[[], Sequence[str]],
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
+        tls: TlsPolicies | None = None,
     ) -> None:
         self._logger = logger
         self._settings = settings
         self._runner = runner
         self.pool = ClientPool(settings.connections)
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings))
+        self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         bouncer = Bouncer(me, bounce_template, self.send)
         self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
@@ -118,6 +121,7 @@ class Outbound:
         except SmarthostError as error:
             self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
         self._router.settings = settings
+        self._router.tls.security = settings.security
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings

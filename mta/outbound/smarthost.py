@@ -36,7 +36,8 @@ def _hop(text: str, tls: TlsPolicy, user: str | None, password: str | None) -> N
         path=hop.path,
         auth_user=hop.auth_user or user,
         auth_pass=hop.auth_pass or password,
-        tls=tls,
+        tls=hop.tls if hop.implicit_tls else tls,
+        implicit_tls=hop.implicit_tls,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mta.outbound.todo import HOLD_UNTIL, MAIL_PARAMS, RCPT_PARAMS, Todo
+from mta.outbound.todo import HOLD_UNTIL, MAIL_PARAMS, RCPT_PARAMS, TLS_OPTIONAL, Todo
 from mta.smtp.parameters import KEPT
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
 
     A recipient named twice counts once. now_ms: milliseconds since 1970, the present if it is not given.
     """
+    # RFC 8689 section 5; when the client says REQUIRETLS itself, that counts.
+    tls_optional = transaction.header.get("TLS-Required").strip().lower() == "no"
     queue_time = int(time.time() * 1000) if now_ms is None else now_ms
     return [
         Todo(
@@ -27,7 +29,7 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
             mail_from=transaction.mail_from,
             notes=transaction.notes,
             uuid=f"{transaction.uuid}.{number}",
-            extra=_parameters(transaction, rcpts),
+            extra=_parameters(transaction, rcpts) | ({TLS_OPTIONAL: True} if tls_optional else {}),
         )
         for number, rcpts in enumerate(_groups(transaction.rcpt_to, always_split), start=1)
     ]

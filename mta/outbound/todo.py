@@ -17,6 +17,7 @@ MAX_TIME_MS = 1 << 53
 MAX_DEPTH = 32  # of notes that have to be cleaned
 _KEYS = ("queue_time", "domain", "rcpt_to", "mail_from", "notes", "uuid", "force_tls")
 MAIL_PARAMS, RCPT_PARAMS, HOLD_UNTIL = "mail_params", "rcpt_params", "hold_until"
+TLS_OPTIONAL = "tls_optional"
 NEXT_HOP = "next_hop"  # an URL, where an operator sends the entry
 _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
 
@@ -51,6 +52,11 @@ class Todo:
     def require_tls(self) -> bool:
         """The sender wants the mail sent by verified TLS or not at all (RFC 8689)."""
         return bool(self.extra) and "REQUIRETLS" in self.mail_params
+
+    @property
+    def tls_optional(self) -> bool:
+        """The sender wants the mail delivered even if the recipient's domain asks for TLS that fails (RFC 8689 section 5)."""
+        return bool(self.extra) and bool(self.extra.get(TLS_OPTIONAL)) and not self.require_tls
 
     def rcpt_params(self, rcpt: Address) -> Mapping[str, str | None]:
         """The parameters that this recipient was named with, keys in upper case."""

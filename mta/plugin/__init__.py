@@ -17,6 +17,7 @@ from mta.message.mime import TooManyParts
 from mta.message.stream import MessageStream
 from mta.net.ip import ip_in_list, is_ip, is_local, is_private, parse_network
 from mta.net.next_hop import NextHop, NextHopError
+from mta.net.no_tls import NoTlsHosts
 from mta.net.smtp_client import (
     BrokenConversation,
     ClientError,
@@ -97,6 +98,7 @@ __all__ = [
     "MessageStream",
     "NextHop",
     "NextHopError",
+    "NoTlsHosts",
     "Notes",
     "Params",
     "Plugin",

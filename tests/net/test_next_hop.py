@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mta.net.next_hop import NextHop, NextHopError
+from mta.net.tls_security import TlsSecurity
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ from mta.net.next_hop import NextHop, NextHopError
         ("2001:db8::1", NextHop("2001:db8::1")),
         ("smtp://mx.example", NextHop("mx.example")),
         ("smtp://mx.example:587/", NextHop("mx.example", 587)),
+        ("smtps://mx.example", NextHop("mx.example", 465, tls="required", implicit_tls=True)),
+        ("smtps://[::1]:4465", NextHop("::1", 4465, tls="required", implicit_tls=True)),
         ("lmtp://mx.example", NextHop("mx.example", 24, using_lmtp=True)),
         ("lmtp://[::1]:2424", NextHop("::1", 2424, using_lmtp=True)),
         ("lmtp:///run/lmtp.sock", NextHop("", 24, using_lmtp=True, path="/run/lmtp.sock")),
@@ -39,6 +42,7 @@ def test_parse(text: str, expected: NextHop) -> None:
     [
         "",
         "smtp://",
+        "smtps:///run/smtps.sock",
         "http://mx.example",
         "mx.example:99999",
         "mx.example:0",
@@ -84,6 +88,8 @@ def test_the_pool_key_leaves_out_the_priority_only() -> None:
         NextHop("mx.example", tls="required"),
         NextHop("mx.example", from_dns="mx"),
         NextHop("mx.example", using_lmtp=True),
+        NextHop("mx.example", implicit_tls=True),
+        NextHop("mx.example", security=TlsSecurity("pkix")),
     ):
         assert other.pool_key != hop.pool_key
 

@@ -110,9 +110,9 @@ def test_opportunistic_takes_any_certificate(tls: Authority) -> None:
 @pytest.mark.parametrize(
     ("which", "name", "reason"),
     [
-        ("stranger", "mx.test", "unable to get local issuer certificate|self-signed"),
-        ("server", "other.test", "Hostname mismatch|not valid for"),
-        ("server", None, "IP address mismatch|not valid for"),
+        ("stranger", "mx.test", "unable to get issuer cert locally"),
+        ("server", "other.test", "does not name other.test"),
+        ("server", None, "does not name 127.0.0.1"),
     ],
 )
 def test_required_takes_only_a_certificate_that_proves_the_name(

@@ -188,3 +188,22 @@ def test_hops_of_a_mail_that_requires_tls(policy: str, asked: bool) -> None:
     if asked:
         hmail.todo.extra["mail_params"] = {"REQUIRETLS": None}
     assert [hop.tls for hop in router.route(hmail).hops] == ["required" if asked else policy]
+
+
+@pytest.mark.parametrize(
+    ("value", "params", "optional"),
+    [
+        ("No", {}, True),
+        ("no", {}, True),
+        ("Yes", {}, False),
+        ("", {}, False),
+        ("No", {"REQUIRETLS": None}, False),  # RFC 8689 section 5: the client's word counts more
+    ],
+)
+def test_tls_required_no(value: str, params: dict[str, str | None], optional: bool) -> None:
+    mail = transaction(JOE, BOB, **params)
+    if value:
+        mail.header.add("TLS-Required", value)
+    for todo in split(mail, False):
+        assert todo.tls_optional is optional
+        assert Todo.decode(todo.encode()).tls_optional is optional

@@ -503,3 +503,44 @@ class TlsClientOn:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+
+# ---- clients that can not do it
+
+
+def broken_starttls(port: int) -> None:
+    """Ask for STARTTLS, and send no handshake."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.recv(1000)
+        sock.sendall(b"EHLO client.test\r\nSTARTTLS\r\n")
+        while b"Go ahead" not in sock.recv(1000):
+            pass
+        sock.sendall(b"this is none\r\n")
+        sock.recv(1000)
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_a_client_whose_handshake_failed_is_not_offered_it_again(site: Site, remembered: bool) -> None:
+    site.write(
+        "tls.ini", f"[redis]\ndisable_for_failed_hosts={str(remembered).lower()}\nport={free_port()}\n"
+    )
+    with site.inbound() as inbound:
+        assert "STARTTLS" in Client(inbound.port).ask("EHLO client.test")
+        broken_starttls(inbound.port)
+        assert eventually(lambda: logged(inbound, "TLS handshake failed"))
+        assert ("STARTTLS" in Client(inbound.port).ask("EHLO client.test")) is not remembered
+
+
+class Submission(Plugin):
+    """Every client comes to port 587."""
+
+    def hook_connect_init(self, connection):
+        connection.local.port = 587
+
+
+def test_on_port_587_it_is(site: Site) -> None:
+    site.write("tls.ini", f"[redis]\ndisable_for_failed_hosts=true\nport={free_port()}\n")
+    with site.inbound(Submission()) as inbound:
+        broken_starttls(inbound.port)
+        assert eventually(lambda: logged(inbound, "TLS handshake failed"))
+        assert "STARTTLS" in Client(inbound.port).ask("EHLO client.test")

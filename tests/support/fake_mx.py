@@ -137,12 +137,15 @@ class FakeMx:
         self._open.add(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            _Session(self, sock, self.sessions).run()
+            self.session(sock, self.sessions).run()
         except (OSError, EOFError):
             pass
         finally:
             self._open.discard(sock)
             self._shut(sock)
+
+    def session(self, sock: socket.socket, number: int) -> _Session:
+        return _Session(self, sock, number)
 
     def _shut(self, sock: socket.socket) -> None:
         try:

@@ -1,0 +1,101 @@
+"""What a host must prove before mail goes to it, and what came of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from OpenSSL import SSL
+
+from mta.net.openssl_layer import words
+
+if TYPE_CHECKING:
+    from mta.net.dane import Tlsa
+    from mta.net.tls_client import TlsClient
+
+Proof: TypeAlias = Literal["none", "pkix", "dane"]
+PolicyType: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]
+
+_CODES = SSL.X509VerificationCodes
+_EXPIRED = _CODES.ERR_CERT_HAS_EXPIRED
+# RFC 8460 4.3.1: the chain leads to nobody whom we trust.
+_NOT_TRUSTED = frozenset(
+    {
+        _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT,
+        _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+        _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN,
+        _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+        _CODES.ERR_CERT_UNTRUSTED,
+        _CODES.ERR_INVALID_CA,
+        _CODES.ERR_INVALID_PURPOSE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFault:
+    """Why TLS is not what it should be. kind: the word of RFC 8460 4.3; reason: one line for people."""
+
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def fault_of(code: int, reason: str = "") -> TlsFault:
+    """The fault that an error code of OpenSSL's chain verification stands for."""
+    kind = (
+        "certificate-expired"
+        if code == _EXPIRED
+        else "certificate-not-trusted"
+        if code in _NOT_TRUSTED
+        else "validation-failure"
+    )
+    return TlsFault(kind, reason or words(code))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """The policy that a host was held to, as a report names it (RFC 8460 4.4)."""
+
+    policy_type: PolicyType = "no-policy-found"
+    strings: tuple[str, ...] = ()
+    domain: str = ""
+    mx_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSecurity:
+    """What a policy asks of one host, beyond NextHop.tls, which says whether there must be TLS at all.
+
+    proof: what the certificate must prove, when there is TLS. names: of the host, the first is the one to ask for (SNI);
+    none: the hop's own. tlsa: the records for "dane". objection: why nothing may be sent there at all. by: whose policy
+    this is, for the log. modern: TLS 1.2 at least. watched: an objection, or a certificate that proves nothing, is no
+    reason to keep the mail, only to report it. client: our side of TLS.
+    """
+
+    proof: Proof = "none"
+    names: tuple[str, ...] = ()
+    tlsa: tuple[Tlsa, ...] = ()
+    objection: TlsFault | None = None
+    modern: bool = False
+    client: TlsClient | None = None
+    by: str = field(default="", compare=False)
+    watched: bool = field(default=False, compare=False)
+    facts: PolicyFacts = field(default=PolicyFacts(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOutcome:
+    """What came of TLS at one connection.
+
+    verified: the certificate proved the host's name; by: what proved it, pkix, sts, dane-ee, dane-ta, or none;
+    fault: why it did not, or why there is no TLS.
+    """
+
+    secured: bool = False
+    verified: bool = False
+    by: str = "none"
+    fault: TlsFault | None = None
