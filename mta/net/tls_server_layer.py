@@ -50,7 +50,7 @@ class ServerTlsLayer(OpenSslLayer):
             return False
         if self._session.get_protocol_version() < self._verdict.choice.oldest:
             raise ssl.SSLError(1, f"{self.version} is too old for {self.server_name or 'this server'}")
-        return done
+        return True
 
     @property
     def server_name(self) -> str:

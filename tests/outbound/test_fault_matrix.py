@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import resource
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ from tests.support.server import eventually
 
 LATER = 3600  # seconds
 SETTLED = 40.0  # seconds within which a wave of faults must be over; a hang costs about three
-WAVE = 400  # cells at once: each needs some file descriptors
+WAVE = 400  # cells at once
 # Eight of them make a message that does not fit into the buffers of the system, nor into one chunk of BDAT.
 LINES = b"a line of a message that takes its time\r\n" * 1800
 FIRST, AGAIN = b"Subject: first\r\n", b"Subject: again\r\n"
@@ -217,6 +218,15 @@ def tls() -> ssl.SSLContext:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No phase of a conversation may take more than two seconds."""
     monkeypatch.setattr(Timeouts.__init__, "__defaults__", (2.0,) * len(Timeouts.__init__.__defaults__))
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> Iterator[None]:
+    """As many as we may have: each cell needs about six."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def play(wave: Sequence[Cell], directory: Path, tls: ssl.SSLContext) -> list[str]:
