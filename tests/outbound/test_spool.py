@@ -308,6 +308,15 @@ def test_rewrite_keeps_the_message(spool: Spool, queue: Path, message: bytes) ->
     assert content(spool, name) == b"".join(loaded_before.chunks()) == message
 
 
+def test_rewrite_is_not_kept_back_by_what_a_crash_left(spool: Spool, queue: Path) -> None:
+    (name,) = spool.commit([todo(rcpts=3)], Message(LARGE), NOW)
+    (queue / f"{TEMPORARY}{name}").write_bytes(b"torn")
+    spool.rewrite(name, todo(rcpts=1))
+    assert os.listdir(queue) == [str(name)]
+    assert spool.load(name)[0] == todo(rcpts=1)
+    assert content(spool, name) == LARGE
+
+
 def test_rewrite_is_durable_before_it_replaces(opened: Open) -> None:
     book = Notebook()
     spool = opened(SteppingDisk(book))
