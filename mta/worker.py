@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "server"
 HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
+BOUNCE_RULES = "outbound.bounce_rules"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
 
@@ -121,6 +122,7 @@ class Worker:
         self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
         self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
         self._named_limits = self.config.named(LimitSettings, self._on_named_limits)
+        self._bounce_rules = self.config.get(BOUNCE_RULES, "list", on_change=self._on_bounce_rules)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         self._refuse_fatal_problems()
@@ -228,7 +230,8 @@ class Worker:
             logger=self.logger,
             settings=self._outbound_settings,
             me=self.me,
-            bounce_template=lambda: self.config.get("outbound.bounce_message", "data"),
+            read_template=lambda name: self.config.get(name, "data"),
+            bounce_rules=self._bounce_rules,
             tls=open_policies(
                 self.config,
                 self.resolver,
@@ -332,6 +335,11 @@ class Worker:
     def _on_limits(self) -> None:
         if self._started:
             self.outbound.limit(Limits(self._common_limits, self._named_limits))
+
+    def _on_bounce_rules(self, lines: list[str]) -> None:
+        self._bounce_rules = lines
+        if self._started:
+            self.outbound.set_bounce_rules(lines)
 
     # -- running ------------------------------------------------------------------------------------------------------
 

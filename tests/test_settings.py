@@ -89,8 +89,9 @@ def test_each_list_file_has_its_row() -> None:
         assert f"| `{each.name}` | {each.doc} |" in page
 
 
-def test_the_bounce_template_uses_only_documented_variables() -> None:
-    used = set(re.findall(r"\{\w+\}", read_etc("outbound.bounce_message")))
+@pytest.mark.parametrize("name", ["bounce_message", "delay_message", "delivered_message"])
+def test_the_templates_use_only_documented_variables(name: str) -> None:
+    used = set(re.findall(r"\{\w+\}", read_etc(f"outbound.{name}")))
     documented = set(re.findall(r"^\| `(\{\w+\})` \|", (DOCS / "CoreConfig.md").read_text(), re.MULTILINE))
     assert used and used <= documented
 

@@ -23,6 +23,7 @@ def house(tmp_path: Path) -> Path:
     (config / "relay_acl_allow").write_text("127.0.0.0/8\n")
     (config / "outbound.ini").write_text("disabled=true\n")
     (config / "log.ini").write_text("level=notice\n")
+    (config / "outbound.bounce_rules").write_text("mine: code=550\n")
     (config / "me").write_text("mx.example.test\n")
     return tmp_path
 
@@ -86,6 +87,23 @@ def test_a_broken_file_is_told_and_changes_nothing(worker: Worker, house: Path, 
     assert b"SIZE 26214400" in ehlo(worker.addresses[0][1])
 
 
+def test_bounce_rules_are_reloaded_and_a_broken_one_changes_nothing(
+    worker: Worker, house: Path, log: Path
+) -> None:
+    rules = house / "config" / "outbound.bounce_rules"
+    worker.start()
+    settler = worker.outbound._settler
+    assert [rule.category for rule in settler.rules] == ["mine"]
+    rules.write_text("yours: code=550\n")
+    assert eventually(lambda: [rule.category for rule in settler.rules] == ["yours"])
+    rules.write_text("; comment\n\nother: code=55\n")
+    assert eventually(
+        lambda: "outbound.bounce_rules:3: '55' is not a code; allowed: category:" in log.read_text()
+    )
+    assert eventually(lambda: "the bounce rules stay as they were" in log.read_text())
+    assert [rule.category for rule in settler.rules] == ["yours"]
+
+
 def test_queue_dir_says_where_mail_waits(worker: Worker, house: Path) -> None:
     (house / "config" / "queue_dir").write_text("spool/waiting\n")
     (house / "spool").mkdir()
@@ -101,6 +119,7 @@ def test_queue_dir_says_where_mail_waits(worker: Worker, house: Path) -> None:
         ("smtp.ini", "listen=127.0.0.1:0\n!!\n", "smtp.ini:2"),
         ("plugins", "relay\nno_such_plugin\n", "no_such_plugin"),
         ("outbound.ini", "[smarthost]\nhost=a.test\nauth_pass=x\n", "auth_user"),
+        ("outbound.bounce_rules", "mine: code=550\nbad\n", "outbound.bounce_rules:2"),
     ],
 )
 def test_a_start_that_fails_lets_go_of_everything(

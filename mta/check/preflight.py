@@ -39,6 +39,7 @@ CORE = (
 """The files that the server itself reads; those of plugins are read when a plugin asks for them."""
 
 HTTP_PORT = 80
+CORE_LISTS = ("plugins", "outbound.bounce_rules")
 
 
 def preflight(config: Config, installation: Path, notice: Notice) -> None:
@@ -50,7 +51,8 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
         config.settings(cls)
     for file in VALUES:
         config.value(file)
-    config.get("plugins", "list")
+    for name in CORE_LISTS:
+        config.get(name, "list")
     config.survey()
     for check in (
         bad_name,

@@ -1,4 +1,4 @@
-"""The waits between delivery attempts as operators write them: outbound.ini temp_fail_intervals."""
+"""Spans of time as operators write them: `5d`, and the waits between delivery attempts, `1m, 5m*2`."""
 
 from __future__ import annotations
 
@@ -35,16 +35,32 @@ def parse_intervals(text: str) -> Intervals:
     return tuple(waits)
 
 
-def parse_span(text: str) -> int:
-    """Read one `NUM UNIT`, such as `90m`: seconds. Raises ValueError saying what is wrong."""
-    return _seconds("".join(text.split()).lower())
-
-
 def show_intervals(waits: Intervals) -> str:
     """The same in words that parse_intervals reads."""
     if waits is None:
         return ""
     return ", ".join(f"{wait}s" for wait in waits) or "none"
+
+
+def parse_span(text: str) -> int:
+    """Read one span, `4h` or `90` (seconds), as seconds; `0` is none. Raises ValueError."""
+    squeezed = "".join(text.split()).lower()
+    if _COUNT.fullmatch(squeezed):
+        squeezed += "s"
+    if len(squeezed) < 2 or squeezed[-1] not in _SECONDS or not _NUMBER.fullmatch(squeezed[:-1]):
+        raise ValueError(f"{text!r} is not a span of time")
+    seconds = float(squeezed[:-1]) * _SECONDS[squeezed[-1]]
+    if seconds and not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise ValueError(f"{text!r} is not between {MIN_SECONDS} seconds and 365 days")
+    return int(seconds)
+
+
+def show_span(seconds: int) -> str:
+    """The same in words that parse_span reads, in the largest unit that fits."""
+    for unit, size in sorted(_SECONDS.items(), key=lambda item: -item[1]):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return "0"
 
 
 def _element(element: str) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mta.config.intervals import parse_intervals, show_intervals
+from mta.config.intervals import parse_intervals, parse_span, show_intervals, show_span
 from mta.config.rate import parse_rate, show_rate
 from mta.config.smarthost import is_host_name, parse_hosts
 
@@ -163,7 +163,16 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    """An address in plain form; what it means is for those to find out who send mail to it."""
+    if text and not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", text):
+        raise ValueError(f"{text!r} is not an address")
+    return text
+
+
 TEXT = scalar("text", str)
+ADDRESS = scalar("an address such as postmaster@example.com", _address)
+SPAN = scalar("0, or a time such as 90s, 30m, 4h, 5d; a number alone is seconds", parse_span, show_span)
 SECRET = scalar("text", str, secret=True)
 FLAG = scalar("true, false", _flag, _show_flag)
 FLAG_OR_SAME: Kind[bool | None] = scalar(

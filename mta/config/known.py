@@ -40,7 +40,6 @@ ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
 _FILES = ("internalcmd_key", "results.ini", "net-utils.ini")
-_TEMPLATES = ("outbound.bounce_message_html", "outbound.bounce_message_image")
 # Files of Haraka before 3.1 that said yes or no where there is a number in connection.ini today; see old_files for the rest.
 _MOVED_FILES = {
     "banner_includes_uuid": "[uuid] banner_chars",
@@ -48,6 +47,6 @@ _MOVED_FILES = {
 }
 
 FILES_NOT_YET: dict[str, str] = {
-    **dict.fromkeys(_FILES + _TEMPLATES, "a Haraka file that this release does not read yet"),
+    **dict.fromkeys(_FILES, "a Haraka file that this release does not read yet"),
     **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},
 }

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from mta.config.bounce_rules import BOUNCE_RULE
 from mta.config.kinds import (
+    ADDRESS,
     CLIENT_MECHANISMS,
     FLAG,
     FLAG_OR_SAME,
@@ -28,6 +30,7 @@ from mta.config.kinds import (
     RATE,
     SECONDS,
     SECRET,
+    SPAN,
     TEXT,
     TLS_VERSION,
     choice,
@@ -258,6 +261,19 @@ class TlsReportSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings(Settings):
+    """outbound.ini [reports]: what senders are told about their mail."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    failures: bool = setting("reports", "failures", FLAG, True, "Send bounces. Without them a sender never learns that a recipient failed; the log does.")
+    full_max: int = setting("reports", "full_max", whole(0), 262144, "Bytes up to which a message comes back whole when its sender asked for that (RET=FULL); of larger ones only the header does.")
+    delay_warning: int = setting("reports", "delay_warning", SPAN, 14400, "After this time a sender is told, once, that the mail still waits; 0: never.")
+    double_bounce: str = setting("reports", "double_bounce", choice("drop", "postmaster"), "drop", "A bounce that can not be delivered: only the log tells, or a report goes to postmaster_address.")
+    postmaster_address: str = setting("reports", "postmaster_address", ADDRESS, "", "Who gets those reports; empty: postmaster at the name of this server.")
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundSettings(Settings):
     """outbound.ini: mail on its way out."""
 
@@ -273,6 +289,9 @@ class OutboundSettings(Settings):
     received_header: str = setting("main", "received_header", TEXT, "Haraka outbound", "Name in the Received field added on the way out; `disabled` adds none.")
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
+    retry_jitter: int = setting("main", "retry_jitter", whole(0, 50), 10, "Percent by which each wait is made longer or shorter at random, so that mails put off together do not come back together; no wait becomes shorter than 5 seconds.")
+    maximum_age: int = setting("main", "maximum_age", SPAN, 432000, "Age at which a mail that waits is tried for the last time, counted from its release if it was held; then it bounces. The waits above may end it sooner. 0: no limit.")
+    reports: ReportSettings = field(default_factory=ReportSettings, metadata={"group": ReportSettings})
     chunking: bool = setting("main", "chunking", FLAG, True, "Send messages by BDAT where the next hop offers CHUNKING (RFC 3030): one round trip less.")
     eight_bit_downgrade: str = setting("main", "eight_bit_downgrade", choice("send", "convert", "bounce"), "send", "A message with 8 bit octets for a next hop that does not offer 8BITMIME: `send` it as it is, which nearly all of them take, `convert` its parts to 7 bit, which breaks DKIM signatures, or `bounce` it. What can not be converted bounces.")
     smarthost: SmarthostSettings = field(default_factory=SmarthostSettings, metadata={"group": SmarthostSettings})
@@ -393,6 +412,23 @@ LISTS = (
     ),
     LinesFile(
         "outbound.bounce_message", "Text of a bounce: header fields, an empty line, the body.", raw=True
+    ),
+    LinesFile("outbound.bounce_message_html", "The body of a bounce as HTML; empty: text only.", raw=True),
+    LinesFile(
+        "outbound.bounce_message_image",
+        "A picture for that HTML: a MIME part with its own header fields; empty: none.",
+        raw=True,
+    ),
+    LinesFile("outbound.delay_message", "The same as outbound.bounce_message for a delay warning.", raw=True),
+    LinesFile(
+        "outbound.delivered_message",
+        "The same as outbound.bounce_message for a report of success, which a sender has to ask for.",
+        raw=True,
+    ),
+    LinesFile(
+        "outbound.bounce_rules",
+        "Rules that put the replies of next hops into categories; the first that fits counts.",
+        kind=BOUNCE_RULE,
     ),
 )
 SETTINGS: tuple[type[Settings], ...] = (

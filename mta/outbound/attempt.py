@@ -160,7 +160,7 @@ class Attempts:
 
     def _put_off(self, job: Job) -> Later:
         """Move an entry to its next attempt after a failure of our own: it never runs out of retries."""
-        waits = self._settler.waits
+        waits = self._settler.waits_for(job.todo.domain if job.todo is not None else "")
         attempts = job.name.attempts + 1
         wait = delay(attempts, waits) or (waits[-1] if waits else TROUBLE_WAIT)
         later = self._settler.move(job.name, attempts, wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Mapping
 
@@ -13,6 +14,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Replace each `{name}` by its value; `?` stands in for what is unknown or empty."""
     return _VARIABLE.sub(lambda match: values.get(match[1]) or "?", text)
+
+
+def escaped(values: Mapping[str, str]) -> dict[str, str]:
+    """The same values for HTML: nothing in them is markup, and their line ends are kept."""
+    return {
+        name: html.escape(value).replace("\r", "&#13;").replace("\n", "&#10;")
+        for name, value in values.items()
+    }
 
 
 def split_template(lines: Iterable[str]) -> tuple[list[str], list[str]]:

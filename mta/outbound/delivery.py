@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from mta.config.schema import OutboundSettings
@@ -49,7 +50,10 @@ class Deliverer:
         self.settings = settings
 
     def route(self, hmail: HMail) -> Route:
-        """Where the mail may go. Raises NoRoute."""
+        """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
+        by = hmail.todo.deliver_by
+        if by is not None and by.returns and by.moment <= time.time():
+            raise NoRoute(Reply(550, "Delivery time expired, as its sender asked", "5.4.7"))
         return self._router.route(hmail)
 
     def deliver(self, hmail: HMail, route: Route) -> dict[Address, Outcome]:
@@ -160,8 +164,9 @@ class _Attempt:
 
     def broke_off(self, broken: BrokenConversation, client: SmtpClient) -> bool:
         self.note(broken.replies, client)
-        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client))
-        if broken.phase == "dot":
+        uncertain = broken.phase == "dot"
+        lost = Outcome(DEFERRED, Reply(451, str(broken), "4.4.2"), _peer(client), uncertain=uncertain)
+        if uncertain:
             # It may have been taken. Asking another host now would make a second copy more likely than waiting.
             self.end(lost)
             return True

@@ -22,12 +22,15 @@ class Fate(Enum):
 
 DELIVERED, DEFERRED, FAILED = Fate.DELIVERED, Fate.DEFERRED, Fate.FAILED
 
+# Why a deferral became a failure: no retry is left, or no time.
+NO_RETRIES, NO_TIME = "Too many failures", "Delivery time expired"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peer:
     """The next hop that answered: the name it was looked up by, its address, and how we spoke. One for each conversation.
 
-    dsn: it offers DSN, so that success and delay are its to report (RFC 3461 5.2).
+    dsn: it offers DSN and was told what its reports shall be (RFC 3461), so that success is for it to report.
     """
 
     host: str
@@ -44,22 +47,24 @@ class Peer:
 class Outcome:
     """One recipient's fate, the reply that decided it, and who gave it (None: nobody outside did).
 
-    `expired` marks a deferral that became a failure because the retries are used up.
+    expired: NO_RETRIES or NO_TIME for a deferral that became a failure, else "". uncertain: the next hop had the whole
+    message when the conversation broke off, and may have taken it.
     """
 
     fate: Fate
     reply: Reply
     peer: Peer | None = None
-    expired: bool = False
+    expired: str = ""
+    uncertain: bool = False
 
     @property
     def reason(self) -> str:
         """Why, in words for people."""
-        return f"Too many failures ({self.reply})" if self.expired else str(self.reply)
+        return f"{self.expired} ({self.reply})" if self.expired else str(self.reply)
 
-    def give_up(self) -> Outcome:
-        """This deferral as the failure it becomes after the last retry."""
-        return replace(self, fate=FAILED, expired=True)
+    def give_up(self, why: str = NO_RETRIES) -> Outcome:
+        """This deferral as the failure it becomes when no retry, or no time, is left."""
+        return replace(self, fate=FAILED, expired=why)
 
 
 Outcomes: TypeAlias = Mapping[Address, Outcome]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from mta.config.bounce_rules import parse_rules
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
 from mta.outbound.attempt import Attempts
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mta.config.schema import OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
+    from mta.outbound.counters import Counters
     from mta.outbound.spool import Spool
     from mta.outbound.tls_policy import TlsPolicies
     from mta.outbound.todo import Todo
@@ -40,9 +42,9 @@ if TYPE_CHECKING:
 class Outbound:
     """One spool with everything that empties it.
 
-    spool: open already. bounce_template: gives the lines of outbound.bounce_message as they are now. limits, suspensions:
-    those of outbound_limits.ini and of the operators; none unless given.
-    tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
+    spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
+    bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
+    operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
     Raises SmarthostError when [smarthost] can not be used.
     """
 
@@ -55,7 +57,8 @@ class Outbound:
         logger: Logger,
         settings: OutboundSettings,
         me: str,
-        bounce_template: Callable[[], Sequence[str]],
+        read_template: Callable[[str], Sequence[str]],
+        bounce_rules: Sequence[str] = (),
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
@@ -66,10 +69,21 @@ class Outbound:
         self.pool = ClientPool(settings.connections)
         self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
-        bouncer = Bouncer(me, bounce_template, self.send)
-        self._settler = Settler(spool, runner, logger, bouncer.send_bounce, schedule(settings))
+        self._waits = schedule(settings)
+        self._bouncer = Bouncer(me, read_template, self.send, settings)
+        self._limits = limits or Limits(LimitSettings(), {})
+        self._settler = Settler(
+            spool,
+            runner,
+            logger,
+            self._bouncer.send_report,
+            self._waits_for,
+            me=me,
+            settings=settings,
+            rules=parse_rules(bounce_rules),
+        )
         self._sites = Sites(
-            limits or Limits(LimitSettings(), {}),
+            self._limits,
             suspensions if suspensions is not None else Suspensions(None),
             lambda: self._settings.concurrency_max,
         )
@@ -114,6 +128,18 @@ class Outbound:
         """Try everything in the queue now."""
         self.engine.flush()
 
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
+        return self._settler.counters
+
+    def set_bounce_rules(self, lines: Sequence[str]) -> None:
+        """Take over changed rules; when one of them is none, those before stay in force."""
+        try:
+            self._settler.rules = parse_rules(lines)
+        except ValueError as error:
+            self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
+
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
         try:
@@ -125,16 +151,24 @@ class Outbound:
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings
-        self._settler.waits = schedule(settings)
+        self._waits = schedule(settings)
+        self._bouncer.settings = settings
+        self._settler.configure(settings)
         self._settings = settings
         self._sites.configure()
         self.engine.configure(settings)
 
     def limit(self, limits: Limits) -> None:
         """Take over changed limits."""
+        self._limits = limits
         self._sites.configure(limits)
         self._attempts.hints.clear()
         self.engine.reconsider()
+
+    def _waits_for(self, domain: str) -> tuple[int, ...]:
+        """The retry schedule for a domain."""
+        own = self._limits.intervals(domain)
+        return self._waits if own is None else own
 
     def _guess(self, todo: Todo) -> Site | None:
         """The site where a mail will probably be counted: that of the last mail for its domain, if only that matters."""

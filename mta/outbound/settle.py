@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 
+from mta.config.bounce_rules import BounceRule, classify
+from mta.config.schema import OutboundSettings
 from mta.logger import NOTICE, Logger
-from mta.outbound.backoff import delay
+from mta.outbound.backoff import delay, gives_up_at, jittered, retries_until
+from mta.outbound.counters import Counters
 from mta.outbound.hmail import HMail
-from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome, Outcomes, Peer, select
+from mta.outbound.notify import Notifier, SendReport
+from mta.outbound.outcome import (
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    NO_RETRIES,
+    NO_TIME,
+    Fate,
+    Outcome,
+    Outcomes,
+    Peer,
+    select,
+)
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.todo import Todo
@@ -22,6 +36,7 @@ from mta.smtp.reply import Reply
 
 TROUBLE_WAIT = 300  # seconds until the next try when the disk refuses what must be written
 MAX_WAIT = 365 * 86400
+AT_ONCE = 1.0  # seconds; an attempt that ends so shortly before the last moment was the last
 NO_OUTCOME = Outcome(DEFERRED, Reply(451, "the attempt ended without an answer", "4.3.0"))
 
 
@@ -39,31 +54,53 @@ class Later:
     reason: str = ""
 
 
-SendBounce = Callable[[HMail, dict[Address, Outcome]], Reply]
+WaitsFor = Callable[[str], tuple[int, ...]]
 
 
 class Settler:
-    """Turns the outcomes of an attempt into log lines, hooks, a bounce, and what becomes of the entry.
+    """Turns the outcomes of an attempt into log lines, hooks, reports, and what becomes of the entry.
 
-    waits: the retry schedule in seconds, change it at any time. send_bounce: makes the report durable and answers 250,
-    or says in its reply why it could not.
+    waits_for: the retry schedule of a domain in seconds. send_report: makes a report durable and answers 250, or says in
+    its reply why it could not. me: our host name. `waits_for`, `rules` and, with configure(), the settings may be changed
+    at any time.
     """
 
-    __slots__ = ("_logger", "_runner", "_send_bounce", "_spool", "waits")
+    __slots__ = (
+        "_logger",
+        "_notifier",
+        "_runner",
+        "_settings",
+        "_spool",
+        "counters",
+        "rules",
+        "waits_for",
+    )
 
     def __init__(
         self,
         spool: Spool,
         runner: HookRunner,
         logger: Logger,
-        send_bounce: SendBounce,
-        waits: tuple[int, ...] = (),
+        send_report: SendReport,
+        waits_for: WaitsFor,
+        *,
+        me: str,
+        settings: OutboundSettings,
+        rules: Sequence[BounceRule] = (),
     ) -> None:
         self._logger = logger
         self._spool = spool
         self._runner = runner
-        self._send_bounce = send_bounce
-        self.waits = waits
+        self._settings = settings
+        self.counters = Counters()
+        self._notifier = Notifier(send_report, me, settings, self.counters)
+        self.waits_for = waits_for
+        self.rules = rules
+
+    def configure(self, settings: OutboundSettings) -> None:
+        """Take over changed settings."""
+        self._settings = settings
+        self._notifier.settings = settings
 
     def settle(self, hmail: HMail, outcomes: Outcomes) -> Later | None:
         """Do what the outcomes ask for; None when the entry is done with, else when it is due again.
@@ -72,21 +109,26 @@ class Settler:
         """
         outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in hmail.todo.rcpt_to}
         self._tell_delivered(hmail, outcomes)
-        wait: float | None = delay(hmail.num_failures + 1, self.waits)
-        failures = {rcpt: why for rcpt, why in outcomes.items() if why.fate is FAILED}
-        deferrals = {rcpt: why for rcpt, why in outcomes.items() if why.fate is DEFERRED}
-        if wait is None:
-            failures.update((rcpt, why.give_up()) for rcpt, why in deferrals.items())
-            deferrals = {}
+        successes, failures, deferrals = (_of(fate, outcomes) for fate in (DELIVERED, FAILED, DEFERRED))
+        self._notifier.delivered(hmail, successes)
+        wait = self._next_wait(hmail) if deferrals else None
+        if isinstance(wait, str):
+            failures.update((rcpt, why.give_up(wait)) for rcpt, why in deferrals.items())
+            self.counters.expired += len(deferrals)
+            wait, deferrals = None, {}
+        self._count(successes, failures, deferrals)
         if failures and self._bounced(hmail, failures, list(deferrals)):
             failures = {}
-        if deferrals:
-            wait = self._wait_for(hmail, deferrals, wait or TROUBLE_WAIT)
+        if deferrals and wait is not None:
+            wait = self._wait_for(hmail, deferrals, wait)
             deferrals = deferrals if wait is not None else {}
         left = [rcpt for rcpt in outcomes if rcpt in failures or rcpt in deferrals]
         if not left:
-            return self.forget(hmail)
-        return replace(self._keep(hmail, left, wait or TROUBLE_WAIT), reason=_why(outcomes[left[0]]))
+            return self._forget_settled(hmail, successes)
+        if wait is None:
+            wait = TROUBLE_WAIT
+        later = self._keep(hmail, left, wait, successes, deferrals)
+        return replace(later, reason=_why(outcomes[left[0]]))
 
     def postpone(self, hmail: HMail, wait: float, attempts: int) -> Later:
         """Put the whole entry off for so many seconds; durable if the disk lets us."""
@@ -147,79 +189,110 @@ class Settler:
 
     def _bounced(self, hmail: HMail, failures: dict[Address, Outcome], deferred: Sequence[Address]) -> bool:
         """True when the failed recipients may be forgotten: their sender will know, or nobody wants him to."""
-        for rcpt, why in failures.items():
-            hmail.lognotice(f"recipient {rcpt} rejected: {why.reason}")
+        category = self._tell_reasons(hmail, "rejected", failures)
         first = next(iter(failures.values()))
         mx = first.peer.hop if first.peer else None
-        failure = Failure(first.reason, list(failures), mx, deferred=deferred)
+        failure = Failure(first.reason, list(failures), mx, category, deferred)
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")
             return True
-        if hmail.todo.mail_from.is_null:
-            self._tell_double_bounce(hmail, failures)
-            return True
-        return self._sent(hmail, failures)
+        return self._notifier.failed(hmail, failures)
 
-    def _sent(self, hmail: HMail, failures: dict[Address, Outcome]) -> bool:
-        hmail.lognotice("bouncing mail", {"to": hmail.todo.mail_from.address, "rcpts": _names(failures)})
-        try:
-            reply = self._send_bounce(hmail, failures)
-        except Exception as error:
-            # What was delivered must still be noted, so this must not end the settlement.
-            hmail.logger.crit(
-                f"cannot make a bounce: {error}",
-                {"traceback": traceback.format_exc()},
-                origin="outbound",
-                uuid=hmail.uuid,
-            )
-            return False
-        if reply.kind == 5:
-            # A plugin keeps it in, or nobody can be told by such a sender: no later attempt changes that.
-            hmail.logerror(f"no bounce is sent: {reply}")
-            return True
-        if reply.kind != 2:
-            hmail.logerror(f"cannot queue a bounce, will try again: {reply}")
-        return reply.kind == 2
+    def _tell_reasons(self, hmail: HMail, what: str, outcomes: Outcomes) -> str:
+        """Write a line for each recipient; returns the category of the first."""
+        known: dict[Outcome, str] = {}  # many recipients share one answer
+        for rcpt, why in outcomes.items():
+            if why not in known:
+                known[why] = self._category(why)
+            hmail.lognotice(f"recipient {rcpt} {what}: {why.reason}", {"category": known[why]})
+        return next(iter(known.values()))
 
-    def _tell_double_bounce(self, hmail: HMail, failures: dict[Address, Outcome]) -> None:
-        """RFC 5321 6.1: a report about a report is never sent; the log is all that is left of it."""
-        first = next(iter(failures.values()))
-        fields = {
-            "file": hmail.filename,
-            "domain": hmail.todo.domain,
-            "rcpts": _names(failures),
-            "host": first.peer.host if first.peer else "",
-            "response": first.reason,
-            "delay": f"{_age(hmail):.3f}",
-            "fails": hmail.num_failures,
-        }
-        hmail.lognotice("double bounce", fields)
+    def _category(self, why: Outcome) -> str:
+        if why.expired == NO_TIME:
+            return "expired"
+        return classify(self.rules, why.reply.code, why.reply.enhanced or "", why.reply.text)
 
     # -- deferred
 
+    def _next_wait(self, hmail: HMail) -> float | str:
+        """Seconds until the next attempt by the schedule, or why there is none: NO_TIME, NO_RETRIES."""
+        end = gives_up_at(hmail.todo, self._settings.maximum_age)
+        if end is not None and time.time() > end - AT_ONCE:
+            return NO_TIME
+        wait = delay(hmail.num_failures + 1, self.waits_for(hmail.todo.domain))
+        return NO_RETRIES if wait is None else jittered(wait, self._settings.retry_jitter)
+
     def _wait_for(self, hmail: HMail, deferrals: dict[Address, Outcome], wait: float) -> float | None:
         """Seconds until the deferred recipients are tried again; None when a plugin drops them."""
-        for rcpt, why in deferrals.items():
-            hmail.lognotice(f"recipient {rcpt} deferred: {why.reason}")
+        category = self._tell_reasons(hmail, "deferred", deferrals)
         first = next(iter(deferrals.values()))
         if self._runner.has("deferred"):
-            deferral = Deferral(wait, first.reason, list(deferrals), first.peer.hop if first.peer else None)
+            hop = first.peer.hop if first.peer else None
+            deferral = Deferral(wait, first.reason, list(deferrals), hop, category)
             verdict = self._runner.run("deferred", hmail, deferral)
             if verdict.code is DENYSOFT:
                 wait = seconds(verdict.message, wait)
             elif verdict.code is not CONT:
                 hmail.lognotice(f"plugin responded with: {verdict.code.name}. Not deferring. Deleting mail.")
                 return None
-        hmail.lognotice(f"Temp failing {hmail.filename} for {wait:g} seconds: {first.reason}")
+        wait = self._in_time(hmail, wait)
+        hmail.lognotice(f"Temp failing {hmail.filename} for {round(wait, 3):.10g} seconds: {first.reason}")
         return wait
 
-    def _keep(self, hmail: HMail, left: list[Address], wait: float) -> Later:
+    def _in_time(self, hmail: HMail, wait: float) -> float:
+        """The wait, or less if the last attempt, or a word to the sender, is due before it ends."""
+        now = time.time()
+        moments = (
+            gives_up_at(hmail.todo, self._settings.maximum_age),
+            self._notifier.next_warning(hmail),
+        )
+        return min([wait, *(moment - now for moment in moments if moment is not None and moment > now)])
+
+    # -- what is left
+
+    def _keep(
+        self,
+        hmail: HMail,
+        left: list[Address],
+        wait: float,
+        successes: Mapping[Address, Outcome],
+        deferrals: Mapping[Address, Outcome],
+    ) -> Later:
         """Take out who is done, then move the entry to its next attempt; its arrival time stays."""
-        if hmail.stale or len(left) < len(hmail.todo.rcpt_to):
+        told = bool(deferrals) and self._notifier.delayed(hmail, deferrals, self._retries_until(hmail))
+        if told or hmail.stale or len(left) < len(hmail.todo.rcpt_to):
             hmail.todo = hmail.todo.with_recipients(left)
             hmail.stale = not self._written(hmail)
+            if hmail.stale and successes:
+                self._may_come_twice(hmail, successes, "the entry can not be rewritten")
+        uncertain = [rcpt for rcpt, why in deferrals.items() if why.uncertain]
+        if uncertain:
+            self._may_come_twice(hmail, uncertain, "no reply to the message")
         return self.postpone(hmail, wait, hmail.num_failures + 1)
+
+    def _retries_until(self, hmail: HMail) -> float:
+        waits = self.waits_for(hmail.todo.domain)
+        end = gives_up_at(hmail.todo, self._settings.maximum_age)
+        return retries_until(time.time(), hmail.num_failures + 1, waits, end)
+
+    def _forget_settled(self, hmail: HMail, successes: Mapping[Address, Outcome]) -> Later | None:
+        later = self.forget(hmail)
+        if later is not None and successes:
+            self._may_come_twice(hmail, successes, "the entry can not be removed")
+        return later
+
+    def _may_come_twice(self, hmail: HMail, rcpts: Iterable[Address], why: str) -> None:
+        """Only what happens next decides: a crash, or what the next hop did with the message."""
+        names = [str(rcpt) for rcpt in rcpts]
+        self.counters.possible_duplicates += len(names)
+        fields = {"file": hmail.filename, "rcpts": ", ".join(names), "why": why}
+        hmail.logwarn("possible duplicate", fields)
+
+    def _count(self, successes: Sized, failures: Sized, deferrals: Sized) -> None:
+        self.counters.delivered += len(successes)
+        self.counters.failed += len(failures)
+        self.counters.deferred += len(deferrals)
 
     def _written(self, hmail: HMail) -> bool:
         try:
@@ -228,6 +301,10 @@ class Settler:
             hmail.logerror(f"cannot rewrite {hmail.filename}, will remember who is done: {error}")
             return False
         return True
+
+
+def _of(fate: Fate, outcomes: Outcomes) -> dict[Address, Outcome]:
+    return {rcpt: why for rcpt, why in outcomes.items() if why.fate is fate}
 
 
 def seconds(answer: object, default: float) -> float:
@@ -269,7 +346,3 @@ def _now_ms() -> int:
 
 def _letter(flag: bool) -> str:
     return "Y" if flag else "N"
-
-
-def _names(rcpts: dict[Address, Outcome]) -> str:
-    return ", ".join(map(str, rcpts))

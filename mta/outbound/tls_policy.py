@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mta.config.schema import SecuritySettings, TlsSettings
-from mta.net.dane import DANE_TA
+from mta.config.schema import SecuritySettings
 from mta.net.dns import LookupFailed, Resolver
-from mta.net.ip import address_literal, is_ip, parse_ip, parse_network
+from mta.net.ip import address_literal, is_ip
 from mta.net.next_hop import NextHop
 from mta.net.no_tls import NoTlsHosts
 from mta.net.smtp_client import ClientError, SmtpClient, TlsFailed
 from mta.net.smtp_starttls import BY_CONFIGURATION, NOT_OFFERED
 from mta.net.tls_client import TlsClient
-from mta.net.tls_security import PolicyFacts, Proof, TlsFault, TlsOutcome, TlsSecurity
+from mta.net.tls_security import PolicyFacts, TlsFault, TlsOutcome, TlsSecurity
 from mta.outbound.dane import ABSENT, DaneAnswer, dane_for
 from mta.outbound.mta_sts import NOTHING, MtaSts, StsAnswer
 from mta.outbound.mx import NoRoute
-from mta.outbound.sts_policy import StsPolicy
+from mta.outbound.tls_demands import Demands, decide, is_vouched_for
 from mta.outbound.tls_result import OnTlsResult, TlsResult
+from mta.outbound.tls_rules import TlsRules
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -35,124 +35,6 @@ NOT_VALIDATED = Reply(
 NOT_VALIDATED_YET = Reply(450, f"{NOT_VALIDATED.text}; the MTA-STS policy cannot be had now", "4.7.10")
 
 _MAX_CHOSEN = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class HostList:
-    """Addresses, networks, host names and domains, as force_tls_hosts[] has them."""
-
-    entries: Sequence[str] = ()
-
-    def has(self, hop: NextHop, domain: str) -> bool:
-        """True when the list has the hop's address or name, or the domain that the mail goes to."""
-        if not self.entries:
-            return False
-        if hop.name.lower() in self.entries or domain.lower() in self.entries:
-            return True
-        address = parse_ip(hop.host)
-        return address is not None and any(
-            network is not None and address in network for network in map(parse_network, self.entries)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRules:
-    """What the operator says. forced, avoided: hosts; verify: no TLS with a certificate that proves nothing."""
-
-    forced: HostList = HostList()
-    avoided: HostList = HostList()
-    verify: bool = False
-
-    @classmethod
-    def of(cls, settings: TlsSettings) -> TlsRules:
-        """The rules of tls.ini."""
-        section = settings.outbound
-        verify = section.reject_unauthorized
-        return cls(
-            HostList((*settings.force_tls_hosts, *section.force_tls_hosts)),
-            HostList(section.no_tls_hosts),
-            settings.reject_unauthorized if verify is None else verify,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """All that is asked of one hop. mx: the DNS named it for `domain`, and nobody else; mx_secure: DNSSEC vouches for that.
-
-    client: our side of TLS.
-    """
-
-    domain: str = ""
-    forced: bool = False
-    avoided: bool = False
-    verify: bool = False
-    require_tls: bool = False
-    mx: bool = False
-    mx_secure: bool = False
-    dane: DaneAnswer = field(default=ABSENT)
-    sts: StsPolicy | None = None
-    client: TlsClient | None = None
-
-
-def decide(hop: NextHop, demands: Demands) -> NextHop:
-    """The hop with what it must prove. Pure; RFC 7672 2.2, RFC 8461 section 5, RFC 8689 4.2.1."""
-    security = replace(_policy(hop, demands), client=demands.client)
-    must = demands.forced or demands.require_tls or hop.tls == "required"
-    if must:
-        by = BY_CONFIGURATION if demands.forced else security.by
-        proof: Proof = "dane" if security.proof == "dane" else "pkix"
-        return replace(hop, tls="required", security=replace(security, proof=proof, by=by))
-    if demands.avoided or hop.tls == "off":
-        return replace(hop, tls="off", security=None)
-    if security.objection is not None and not security.watched:
-        return replace(hop, tls="required", security=security)
-    if demands.dane.status != "absent" or (demands.sts is not None and demands.sts.mode == "enforce"):
-        return replace(hop, tls="required", security=security)
-    if demands.verify:
-        security = replace(security, proof="pkix")
-    return replace(hop, security=security)
-
-
-def _policy(hop: NextHop, demands: Demands) -> TlsSecurity:
-    """What the domain asks of its hosts. DANE comes before MTA-STS, which must not weaken it (RFC 8461 section 2)."""
-    dane, sts = demands.dane, demands.sts
-    if dane.status != "absent":
-        return _by_dane(dane, sts, demands.domain)
-    if sts is None or sts.mode == "none":
-        return TlsSecurity(facts=PolicyFacts(domain=demands.domain if demands.mx else ""))
-    facts = PolicyFacts("sts", sts.lines(), demands.domain, sts.mx)
-    testing = sts.mode == "testing"
-    objection = None
-    if not sts.allows(hop.name):
-        objection = TlsFault("validation-failure", "the MTA-STS policy of the domain does not list this host")
-    return TlsSecurity(
-        proof="none" if testing else "pkix",
-        objection=objection,
-        modern=True,
-        watched=testing,
-        by="sts",
-        facts=facts,
-    )
-
-
-def _by_dane(dane: DaneAnswer, sts: StsPolicy | None, domain: str) -> TlsSecurity:
-    facts = PolicyFacts("tlsa", tuple(map(str, dane.records)), dane.base)
-    if dane.status == "bogus":
-        fault = TlsFault("dnssec-invalid", f"its TLSA records cannot be had: {dane.reason}")
-        return TlsSecurity(objection=fault, by="dane", facts=facts)
-    if dane.status == "usable":
-        names: tuple[str, ...] = (dane.base,)
-        if any(record.usage == DANE_TA for record in dane.tlsa):
-            names += (domain,)  # RFC 7672 3.2.2: below a trust anchor the name of the domain will do as well
-        return TlsSecurity("dane", names, dane.tlsa, by="dane", facts=facts)
-    enforced = sts is not None and sts.mode == "enforce"
-    return TlsSecurity(
-        "pkix" if enforced else "none",
-        objection=TlsFault("tlsa-invalid", "SMTP can use none of the TLSA records"),
-        watched=True,
-        by="dane",
-        facts=facts,
-    )
 
 
 class TlsPolicies:
@@ -219,7 +101,7 @@ class TlsPolicies:
                 dane=self._dane_for(hop, secure),
                 sts=sts.policy,
             )
-            if demands.require_tls and not _is_vouched_for(hop, demands):
+            if demands.require_tls and not is_vouched_for(hop, demands):
                 continue
             vouched = True
             yield self._finished(decide(hop, demands))
@@ -292,11 +174,6 @@ class TlsPolicies:
         if not mx_secure or is_ip(hop.name) or hop.tls == "off":
             return ABSENT
         return dane_for(self._resolver, hop.name, hop.port)
-
-
-def _is_vouched_for(hop: NextHop, demands: Demands) -> bool:
-    sts = demands.sts
-    return demands.mx_secure or (sts is not None and sts.mode != "none" and sts.allows(hop.name))
 
 
 def _what_to_tell(security: TlsSecurity, outcome: TlsOutcome) -> TlsFault | None:

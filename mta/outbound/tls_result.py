@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-PolicyType: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]
+from mta.net.tls_security import PolicyType
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from mta.net.tls_client_material import client_files, read_client
 from mta.outbound.mta_sts import MtaSts
 from mta.outbound.sts_cache import StsCache
 from mta.outbound.sts_fetch import StsFetcher
-from mta.outbound.tls_policy import TlsPolicies, TlsRules
+from mta.outbound.tls_policy import TlsPolicies
+from mta.outbound.tls_rules import TlsRules
 
 if TYPE_CHECKING:
     from mta.config import Config

@@ -16,10 +16,24 @@ from mta.smtp.address import Address, AddressError
 MAX_TIME_MS = 1 << 53
 MAX_DEPTH = 32  # of notes that have to be cleaned
 _KEYS = ("queue_time", "domain", "rcpt_to", "mail_from", "notes", "uuid", "force_tls")
-MAIL_PARAMS, RCPT_PARAMS, HOLD_UNTIL = "mail_params", "rcpt_params", "hold_until"
+MAIL_PARAMS, RCPT_PARAMS, HOLD_UNTIL, TOLD = "mail_params", "rcpt_params", "hold_until", "told"
 TLS_OPTIONAL = "tls_optional"
 NEXT_HOP = "next_hop"  # an URL, where an operator sends the entry
+# by-value = by-time ";" by-mode [by-trace] (RFC 2852 4)
+_BY = re.compile(r"([-+]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE)
 _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverBy:
+    """When a mail shall have been delivered (RFC 2852): moment in seconds since 1970.
+
+    returns: it comes back to its sender then, else he is told that it is late. trace: he wants to know when it is relayed.
+    """
+
+    moment: float
+    returns: bool
+    trace: bool
 
 
 @dataclass(slots=True)
@@ -67,6 +81,42 @@ class Todo:
         """When the mail may leave (RFC 4865), in milliseconds since 1970; 0: at once."""
         moment = self.extra.get(HOLD_UNTIL)
         return moment if isinstance(moment, int) and 0 <= moment <= MAX_TIME_MS else 0
+
+    @property
+    def waits_since(self) -> float:
+        """Since when it is ours to deliver it, in seconds since 1970: its arrival, or its release if it was held."""
+        return max(self.queue_time, self.hold_until) / 1000
+
+    @property
+    def deliver_by(self) -> DeliverBy | None:
+        """What the sender wants to happen when the mail is late; None when he did not say."""
+        match = _BY.fullmatch(self.mail_params.get("BY") or "") if self.extra else None
+        if match is None:
+            return None
+        seconds, mode, trace = match.groups()
+        return DeliverBy(self.queue_time / 1000 + int(seconds), mode in "Rr", bool(trace))
+
+    def wants(self, report: str, rcpt: Address) -> bool:
+        """True when the sender wants this report about a recipient: SUCCESS, FAILURE or DELAY (RFC 3461 4.1).
+
+        Who did not say wants to know about failures and delays.
+        """
+        notify = self.rcpt_params(rcpt).get("NOTIFY") if self.extra else None
+        return report in notify.upper().split(",") if notify else report != "SUCCESS"
+
+    def wants_nothing(self, rcpt: Address) -> bool:
+        """True when the sender said NOTIFY=NEVER about a recipient."""
+        return (self.rcpt_params(rcpt).get("NOTIFY") or "").upper() == "NEVER"
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The warnings that the sender has had: "delay", "late"."""
+        told = self.extra.get(TOLD)
+        return frozenset(str(each) for each in told) if isinstance(told, list) else frozenset()
+
+    def with_told(self, warnings: frozenset[str]) -> Todo:
+        """The same envelope, remembering that the sender has had these warnings too."""
+        return replace(self, extra={**self.extra, TOLD: sorted(self.told | warnings)})
 
     def encode(self) -> bytes:
         """The JSON that Haraka reads: keys in its order, between two line feeds.

@@ -11,24 +11,30 @@ from mta.smtp.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """These recipients are tried again in `delay` seconds, because of `err`. mx: the next hop that said so, None if none was reached."""
+    """These recipients are tried again in `delay` seconds, because of `err`.
+
+    mx: the next hop that said so, None if none was reached. category: of the reply by outbound.bounce_rules, such as `greylist`.
+    """
 
     delay: float
     err: str
     recipients: Sequence[Address]
     mx: NextHop | None = None
+    category: str = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """These recipients will never be delivered; their sender is about to be told `err`.
 
-    mx: the next hop that said so, None if none was reached. deferred: recipients of the same mail that are tried again.
+    mx: the next hop that said so, None if none was reached. category: of the reply by outbound.bounce_rules, such as
+    `no-such-user`. deferred: recipients of the same mail that are tried again.
     """
 
     err: str
     recipients: Sequence[Address]
     mx: NextHop | None = None
+    category: str = "other"
     deferred: Sequence[Address] = ()
 
 

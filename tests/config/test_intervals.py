@@ -2,7 +2,7 @@
 
 import pytest
 
-from mta.config.intervals import Intervals, parse_intervals, show_intervals
+from mta.config.intervals import Intervals, parse_intervals, parse_span, show_intervals, show_span
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,28 @@ def test_grammar_errors_name_the_element(text: str, element: int, complaint: str
     with pytest.raises(ValueError) as caught:
         parse_intervals(text)
     assert str(caught.value).startswith(f"syntax error in element {element}: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "shown"),
+    [
+        ("5d", 432000, "5d"),
+        ("4h", 14400, "4h"),
+        (" 90 S ", 90, "90s"),
+        ("1.5h", 5400, "90m"),
+        ("90", 90, "90s"),
+        ("0", 0, "0"),
+        ("0d", 0, "0"),
+        ("365d", 31536000, "365d"),
+    ],
+)
+def test_one_span(text: str, seconds: int, shown: str) -> None:
+    assert parse_span(text) == seconds
+    assert show_span(seconds) == shown
+    assert parse_span(shown) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "x", "-5", "5w", "4", "3s", "366d", "1e9", "5d,5d", "none"])
+def test_what_is_no_span(text: str) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        parse_span(text)

@@ -129,7 +129,7 @@ class Soon(Plugin):
 
 def test_deferred_entry_keeps_its_place_on_disk(site, mx) -> None:
     mx.reply("mail", "450 busy")
-    relay = site(mx, temp_fail_intervals=(3600,)).start()
+    relay = site(mx, temp_fail_intervals=(3600,), retry_jitter=0).start()
     relay.submit()
     assert eventually(lambda: [name.attempts for name in relay.entries()] == [1])
     (name,) = relay.entries()

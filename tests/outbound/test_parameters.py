@@ -20,7 +20,7 @@ from mta.outbound.todo import Todo
 from mta.smtp.address import Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import hmail_for, opened, queue_files
+from tests.support.outbound import hmail_for, opened, queue_files, words
 from tests.support.plugins import runner_of
 from tests.support.server import eventually
 
@@ -93,6 +93,25 @@ def test_a_strange_queue_file_does_no_harm(value: object) -> None:
     assert not todo.require_tls
     assert set(todo.mail_params.values()) <= {None}
     assert todo.hold_until == (5 if value == 5 else 0)
+    todo.extra["told"] = value
+    assert todo.told == frozenset()
+    assert todo.deliver_by is None
+    assert (todo.wants("FAILURE", JOE), todo.wants("SUCCESS", JOE), todo.wants_nothing(JOE)) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_what_the_sender_was_told_is_kept() -> None:
+    mail = transaction(JOE, BY="60;NT")
+    (todo,) = split(mail, False)
+    again = Todo.decode(todo.with_told(frozenset({"late"})).with_told(frozenset({"delay"})).encode())
+    assert again.told == {"delay", "late"}
+    assert again.extra["told"] == ["delay", "late"]
+    assert again.deliver_by is not None
+    assert again.deliver_by.moment == todo.queue_time / 1000 + 60
+    assert (again.deliver_by.returns, again.deliver_by.trace) == (False, True)
 
 
 # -- held mail
@@ -115,7 +134,7 @@ class Site:
             logger=runner._logger,
             settings=self.settings,
             me="relay.test",
-            bounce_template=lambda: ["", "{reason}"],
+            read_template=words("", "{reason}"),
         )
         self.outbound.start()
 
@@ -172,6 +191,18 @@ def test_a_restart_and_a_flush_do_not_release_it(site: Site, mx: FakeMx) -> None
 def test_a_time_that_has_passed_holds_nothing(site: Site, mx: FakeMx) -> None:
     site.submit(-60)
     assert eventually(lambda: len(mx.messages) == 1)
+
+
+# -- DELIVERBY
+
+
+def test_what_is_late_comes_back_and_is_tried_no_more(site: Site, mx: FakeMx) -> None:
+    mx.reply("rcpt", "450 4.2.0 later", rcpt="joe@b.test")
+    assert site.outbound.submit(transaction(JOE, BY="1;R")).code == 250
+    assert eventually(lambda: "sender@a.test" in mx.rcpts())
+    assert b"Status: 5.4.7" in mx.messages[0].data
+    assert mx.count("RCPT TO:<joe@b.test>") == 1
+    assert eventually(lambda: not queue_files(site.directory))
 
 
 # -- REQUIRETLS

@@ -4,102 +4,21 @@ from __future__ import annotations
 
 import email
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mta.net.next_hop import NextHop
-from mta.outbound.bouncer import Bouncer
 from mta.outbound.hmail import HMail
-from mta.outbound.hot import HotMessage
-from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome, Peer
-from mta.outbound.qfile import TEMPORARY, QueueFileName
-from mta.outbound.settle import TROUBLE_WAIT, Later, Settler, seconds
-from mta.plugin.hooks import Plugin
+from mta.outbound.outcome import Outcome
+from mta.outbound.qfile import TEMPORARY
+from mta.outbound.settle import TROUBLE_WAIT, Later, seconds
 from mta.plugin.verdict import DENYSOFT, OK
 from mta.smtp.address import NULL, Address
-from mta.smtp.reply import Reply
-from tests.support.outbound import opened, queue_files, todo_for
-from tests.support.plugins import runner_of
-
-PEER = Peer("mx.b.test", "203.0.113.9", 25, "SMTP", True, False, NextHop("203.0.113.9", from_dns="mx.b.test"))
-TAKEN = Outcome(DELIVERED, Reply(250, "taken", "2.0.0"), PEER)
-LATER = Outcome(DEFERRED, Reply(450, "greylisted", "4.2.0"), PEER)
-NEVER = Outcome(FAILED, Reply(550, "no such user", "5.1.1"), PEER)
-MESSAGE = b"Subject: hello\r\nMessage-Id: <1@a.test>\r\n\r\nbody\r\n"
-TEMPLATE = ["Subject: failure notice", "", "{recipients}: {reason}"]
-
-
-class Spy(Plugin):
-    """Notes what the outbound hooks are told, answers as it is told."""
-
-    name = "spy"
-
-    def __init__(self, **answers: object) -> None:
-        self.answers = answers
-        self.told: list[tuple[str, object]] = []
-
-    def _answer(self, hook: str, subject: object) -> object:
-        self.told.append((hook, subject))
-        return self.answers.get(hook)
-
-    def hook_delivered(self, hmail, receipt):
-        return self._answer("delivered", receipt)
-
-    def hook_bounce(self, hmail, failure):
-        return self._answer("bounce", failure)
-
-    def hook_deferred(self, hmail, deferral):
-        return self._answer("deferred", deferral)
-
-
-class Desk:
-    """A spool with one settler; bounces go to `bounces` unless `refuse` is set."""
-
-    def __init__(self, directory: Path, spy: Spy, waits: tuple[int, ...]) -> None:
-        runner, self.lines = runner_of(spy)
-        self.logger = runner._logger
-        self.directory = directory
-        self.spool, self.disk = opened(directory, self.logger)
-        self.bounces: list[tuple[Address, list[Address], bytes]] = []
-        self.refuse = False
-        self.explode = False
-        bouncer = Bouncer("relay.test", lambda: TEMPLATE, self.send)
-        self.settler = Settler(self.spool, runner, self.logger, bouncer.send_bounce, waits)
-
-    def send(self, mail_from, rcpts, contents):
-        if self.explode:
-            raise RuntimeError("bug in the bounce")
-        if self.refuse:
-            return Reply(451, "disk full", "4.3.0")
-        self.bounces.append((mail_from, list(rcpts), contents))
-        return Reply(250, "kept")
-
-    def mail(self, *rcpts: str, mail_from: str = "sender@a.test", attempts: int = 0) -> HMail:
-        now_ms = int(time.time() * 1000)
-        todo = todo_for(rcpts, mail_from=mail_from)
-        (name,) = self.spool.commit([todo], HotMessage([MESSAGE]), now_ms)
-        if attempts:
-            name = self.spool.reschedule(name, attempts, now_ms)
-        todo, message = self.spool.load(name)
-        return HMail(name, todo, message, self.logger)
-
-    def settle(self, hmail: HMail, outcomes: Mapping[str, Outcome]) -> Later | None:
-        return self.settler.settle(hmail, {Address.parse(rcpt): why for rcpt, why in outcomes.items()})
-
-    def on_disk(self) -> list[list[str]]:
-        """The recipients of each entry in the directory."""
-        loaded = [self.spool.load(name)[0] for name in self.names()]
-        return [[rcpt.address for rcpt in todo.rcpt_to] for todo in loaded]
-
-    def names(self) -> list[QueueFileName]:
-        return [QueueFileName.parse(text) for text in queue_files(self.directory)]
-
-    def logged(self, text: str) -> list[str]:
-        return [line for line in self.lines if text in line]
+from tests.support.desk import LATER, MESSAGE, NEVER, PEER, TAKEN, Desk, Spy
+from tests.support.outbound import queue_files
 
 
 @pytest.fixture
@@ -306,7 +225,7 @@ def test_disk_full_at_rewrite_is_remembered(desk: Desk) -> None:
     assert [rcpt.address for rcpt in again.unsaved.rcpt_to] == ["b@b.test"]
     desk.disk.failing = set()
     _, message = desk.spool.load(again.name)
-    desk.settler.waits = (60,) * 5
+    desk.waits = (60,) * 5
     last = desk.settle(
         HMail(again.name, again.unsaved, message, desk.logger, stale=True), {"b@b.test": LATER}
     )

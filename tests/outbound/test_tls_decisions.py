@@ -9,7 +9,8 @@ from mta.net.dane import Tlsa
 from mta.net.next_hop import NextHop
 from mta.outbound.dane import DaneAnswer
 from mta.outbound.sts_policy import StsPolicy
-from mta.outbound.tls_policy import Demands, HostList, TlsRules, decide
+from mta.outbound.tls_demands import Demands, decide
+from mta.outbound.tls_rules import HostList, TlsRules
 
 EE = Tlsa(3, 1, 1, b"x" * 32)
 OLD = Tlsa(1, 1, 1, b"x" * 32)

@@ -33,8 +33,9 @@ from mta.outbound.outcome import Outcome
 from mta.outbound.route import Route, Router
 from mta.outbound.sts_cache import StsCache
 from mta.outbound.sts_fetch import StsFetcher
-from mta.outbound.tls_policy import HostList, TlsPolicies, TlsRules
+from mta.outbound.tls_policy import TlsPolicies
 from mta.outbound.tls_result import TlsResult
+from mta.outbound.tls_rules import HostList, TlsRules
 from tests.support.dns_server import DnsServer
 from tests.support.outbound import hmail_for
 from tests.support.plugins import runner_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mta.logger import INFO, Logger
@@ -53,6 +53,11 @@ def hmail_for(
     return HMail(
         name_with(attempts), todo, HotMessage([message]), logger or Logger(INFO, write=lambda line: None)
     )
+
+
+def words(*lines: str) -> Callable[[str], Sequence[str]]:
+    """Templates of which only the bounce's has something in it."""
+    return lambda name: lines if name == "outbound.bounce_message" else ()
 
 
 class FaultyDisk(Disk):

@@ -17,7 +17,7 @@ from mta.plugin.hooks import Plugin
 from mta.smtp.address import Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import opened, queue_files, todo_for
+from tests.support.outbound import opened, queue_files, todo_for, words
 from tests.support.plugins import runner_of
 from tests.support.ports import free_port
 
@@ -48,7 +48,7 @@ class Relay:
             logger=runner._logger,
             settings=self.settings,
             me="relay.test",
-            bounce_template=lambda: ["", "{reason}"],
+            read_template=words("", "{reason}"),
             limits=self.limits,
             suspensions=self.suspensions,
         )
