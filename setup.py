@@ -63,7 +63,6 @@ setup(
             *SASL,
             *REDIS,
         ],
-        "redis": REDIS,
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },
