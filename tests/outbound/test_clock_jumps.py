@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.config.schema import ReportSettings
 from mta.outbound import engine
 from tests.support.fake_mx import FakeMx
 from tests.support.relay import Relay
@@ -28,7 +29,10 @@ def mx() -> Iterator[FakeMx]:
 
 @pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Relay]:
-    made = Relay(tmp_path / "queue", mx, temp_fail_intervals=(2, HOUR, HOUR))
+    # A mail that is a day old all of a sudden would have a warning sent.
+    made = Relay(
+        tmp_path / "queue", mx, temp_fail_intervals=(2, HOUR, HOUR), reports=ReportSettings(delay_warning=0)
+    )
     made.open()
     yield made
     made.stop(0)
