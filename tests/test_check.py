@@ -100,6 +100,13 @@ ERRORS: list[tuple[dict[str, str], str]] = [
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_pass=x\n"}, "config/outbound.ini:3: error: [smarthost] has a password but no auth_user"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\n"}, "config/outbound.ini:3: error: [smarthost] has auth_user but no auth_pass"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\nauth_pass_file=pw\n"}, "config/outbound.ini:4: error: [smarthost] auth_pass_file: pw holds no password"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\nauth_pass_env=NO_SUCH_VARIABLE\n"}, "config/outbound.ini:4: error: [smarthost] auth_pass_env: NO_SUCH_VARIABLE holds no password"),
+    ({"outbound.ini": "[smarthost]\nhost=a.test, joe:hunter2@b.test\n"}, "config/outbound.ini:2: error: [smarthost] host: ***@b.test: user and password are written as auth_user"),
+    ({"outbound.ini": "pool=p\n"}, "config/outbound.ini:1: error: [main] pool: there is no [p] in outbound_pools.ini"),
+    ({"outbound_pools.ini": "[p]\nsource[]=127.0.0.1 0\n"}, "config/outbound_pools.ini:2: error: [p]: has no source with a weight"),
+    ({"outbound_routes.ini": "[r]\nmx=true\n"}, "config/outbound_routes.ini:2: error: [r]: needs recipients or senders"),
+    ({"outbound_routes.ini": "[r]\nrecipients=*\nhost=a b:c\n"}, "config/outbound_routes.ini:3: error: [r] host: b:c is not a host name"),
+    ({"outbound_routes.ini": "[r]\nrecipients=*\nhost=a\npool=p\n"}, "config/outbound_routes.ini:2: error: [r]: pool: there is no [p] in outbound_pools.ini"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\noauth_token_url=https://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] has oauth_token_url but no auth_user"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\noauth_token_url=http://x.test/\n"}, "config/outbound.ini:3: error: [smarthost] OAuth: a token endpoint is reached by https"),
     ({"outbound.ini": "[smarthost]\nhost=a b:c\n"}, "config/outbound.ini:2: error: [smarthost] host: b:c is not a host name"),
@@ -145,6 +152,19 @@ def test_who_may_read_a_password_file(house: Path, mode: int, good: bool) -> Non
     )
     assert found(house) == ([] if good else [line])
     assert (start(house) is None) is good
+
+
+def test_who_may_read_the_passwords_of_routes(house: Path) -> None:
+    route = "[r]\nrecipients=*\nhost=127.0.0.1\nauth_user=x\n"
+    write(house, {"outbound_routes.ini": f"{route}auth_pass=hunter2\n"})
+    (house / "config" / "outbound_routes.ini").chmod(0o644)
+    assert found(house) == [
+        "config/outbound_routes.ini: warning: holds secrets and is open to other users (mode 0644): chmod 600 or 640"
+    ]
+    write(house, {"outbound_routes.ini": f"{route}auth_pass_file=pw\n", "pw": "sesame\n"})
+    assert found(house) == []
+    (house / "config" / "pw").chmod(0o644)
+    assert found(house)[0].startswith("config/pw: error: holds a password and is open to other users")
 
 
 def test_a_refresh_token_that_others_may_read(house: Path) -> None:
@@ -213,6 +233,9 @@ WARNINGS: list[tuple[dict[str, str], str]] = [
     ({"smtp.ini": "listen=127.0.0.1:0\nignore_bad_plugins=true\n", "plugins": "nosuch\n"}, "config/plugins:1: warning: Loading plugin nosuch failed"),
     ({"relay_acl_alow": "::1\n"}, "config/relay_acl_alow: warning: nothing reads a file of this name, did you mean relay_acl_allow?"),
     ({"outbound.ini": "[smarthost]\nhost=a.test\nauth_user=x\nauth_pass=y\ntls=off\n"}, "config/outbound.ini:3: warning: [smarthost] auth_user: the password crosses the network in the clear"),
+    ({"outbound_pools.ini": "[p]\nsource[]=127.0.0.1\nsource[]=192.0.2.77\n"}, "config/outbound_pools.ini:2: warning: [p]: this machine has no address 192.0.2.77 to send from"),
+    ({"outbound_routes.ini": "[r]\nrecipients=*\nhost=127.0.0.1\nbind=192.0.2.77\n"}, "config/outbound_routes.ini:2: warning: [r]: this machine has no address 192.0.2.77"),
+    ({"outbound_routes.ini": "[r]\nsenders=<>\nhost=a.test\ntls=off\nauth_user=x\nauth_pass=hunter2\n"}, "config/outbound_routes.ini:2: warning: [r]: the password crosses the network in the clear"),
     ({"relay_dest_domains.ini": '[domains]\na.test={"nexthop":"a:b:c"}\n'}, "config/plugins:1: warning: plugin relay: relay_dest_domains.ini: a.test: "),
 ]  # fmt: skip
 

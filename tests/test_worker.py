@@ -9,7 +9,9 @@ import gevent
 import pytest
 
 from mta.net.ip import is_local
+from mta.outbound.tls_result import TlsResult
 from mta.worker import StartError, Worker
+from tests.support.fake_mx import FakeMx
 from tests.support.install import eventually
 
 
@@ -187,3 +189,47 @@ def test_stop_may_be_called_twice(worker: Worker) -> None:
     worker.start()
     worker.stop()
     worker.stop()
+
+
+def test_routes_and_pools_are_followed_while_it_runs(worker: Worker, house: Path, log: Path) -> None:
+    config = house / "config"
+    with FakeMx() as smart, FakeMx() as far:
+        (config / "outbound.ini").write_text(f"[smarthost]\nhost={smart.smarthost}\ntls=off\n")
+        worker.start()
+        send(worker.addresses[0][1])
+        assert eventually(lambda: smart.messages)
+        route = f"[far]\nrecipients=*.com\nhost={far.smarthost}\ntls=off\npool=p\n"
+        (config / "outbound_pools.ini").write_text("[p]\nsource[]=127.0.0.7 1 seven.test\n")
+        (config / "outbound_routes.ini").write_text(route)
+        assert eventually(lambda: len(list(worker.outbound._router.rules)))
+        send(worker.addresses[0][1])
+        assert eventually(lambda: far.messages)
+        assert far.peers == ["127.0.0.7"] and far.commands[0] == "EHLO seven.test"
+        (config / "outbound_routes.ini").write_text(route.replace("pool=p", "pool=q"))
+        assert eventually(lambda: "there is no [q] in outbound_pools.ini" in log.read_text())
+        send(worker.addresses[0][1])
+        assert eventually(lambda: len(far.messages) == 2)
+        assert len(smart.messages) == 1
+
+
+def test_what_comes_of_tls_is_kept_for_the_daily_report(worker: Worker, house: Path) -> None:
+    (house / "config" / "outbound.ini").write_text("disabled=true\n[tls_rpt]\nreport=true\n")
+    worker.start()
+    collect = worker.outbound._router.tls.on_tls_result
+    assert collect is not None
+    collect(
+        TlsResult(
+            "b.test",
+            "no-policy-found",
+            (),
+            "b.test",
+            (),
+            "starttls-not-supported",
+            "mx.b.test",
+            "192.0.2.1",
+            "",
+        )
+    )
+    worker.stop()
+    (day,) = (house / "queue.state" / "tls-rpt").iterdir()
+    assert "starttls-not-supported" in day.read_text()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mta.check.secrets import exposed_secrets
+from mta.check.ways import IN_THE_CLEAR, bad_ways, shows_password
 from mta.config import Config, Notice, Problem
 from mta.config.schema import (
     ME,
@@ -16,13 +17,15 @@ from mta.config.schema import (
     HttpSettings,
     LimitSettings,
     LogSettings,
+    OutboundPoolSettings,
+    OutboundRouteSettings,
     OutboundSettings,
     SmtpSettings,
     TlsSettings,
 )
 from mta.config.smarthost import is_host_name
 from mta.net.endpoint import Endpoint, EndpointError
-from mta.net.ip import address_literal, is_local
+from mta.net.ip import address_literal
 from mta.net.oauth_file import TokenFile
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
@@ -49,6 +52,8 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
     """
     for cls in CORE:
         config.settings(cls)
+    config.sections(OutboundRouteSettings)
+    config.sections(OutboundPoolSettings)
     for file in VALUES:
         config.value(file)
     for name in CORE_LISTS:
@@ -61,6 +66,7 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
         bad_spool_dir,
         bad_smarthost,
         bad_refresh_token,
+        bad_ways,
         exposed_secrets,
     ):
         for problem in check(config):
@@ -146,7 +152,7 @@ def bad_smarthost(config: Config) -> Iterator[Problem]:
     """Credentials that are incomplete, or shown to everybody on the way."""
     settings = config.settings(OutboundSettings)
     section = settings.smarthost
-    if section.auth_pass_file and not section.auth_pass:
+    if (section.auth_pass_file or section.auth_pass_env) and not section.auth_pass:
         return  # the configuration has told already that there is no password
     try:
         hops = smarthosts(settings)
@@ -154,10 +160,9 @@ def bad_smarthost(config: Config) -> Iterator[Problem]:
         file, line = _place_of_credentials(config)
         yield Problem(file, str(error).removeprefix("outbound.ini "), line, fatal=True)
         return
-    if section.auth_user and any(hop.tls == "off" and not _is_here(hop.host) for hop in hops):
+    if section.auth_user and shows_password(hops):
         file, line = config.place(OutboundSettings, "smarthost", "auth_user")
-        text = "the password crosses the network in the clear, because TLS is off"
-        yield Problem(file, text, line, "smarthost", "auth_user")
+        yield Problem(file, IN_THE_CLEAR, line, "smarthost", "auth_user")
 
 
 def bad_refresh_token(config: Config) -> Iterator[Problem]:
@@ -177,12 +182,17 @@ def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
 
 
 def _place_of_credentials(config: Config) -> tuple[str, int]:
-    for key in ("auth_user", "auth_pass", "auth_pass_file", "oauth_token_url", "auth_type", "host"):
+    keys = (
+        "auth_user",
+        "auth_pass",
+        "auth_pass_file",
+        "auth_pass_env",
+        "oauth_token_url",
+        "auth_type",
+        "host",
+    )
+    for key in keys:
         file, line = config.place(OutboundSettings, "smarthost", key)
         if line:
             break
     return file, line
-
-
-def _is_here(host: str) -> bool:
-    return host == "localhost" or is_local(host)

@@ -18,15 +18,29 @@ T = TypeVar("T")
 
 def bind(sections: Sections, previous: S) -> tuple[S, list[Problem]]:
     """Build the settings that `sections` describe; a bad value leaves what `previous` says."""
-    problems: list[Problem] = []
     own, others = _split(type(previous), sections)
-    bound = _bind_fields(previous, own, problems)
-    problems += _unknown_keys(type(previous), own)
+    bound, problems = _bind_own(previous, own)
     for name, keys in others.items():
-        again = bind({previous.REPEATED: keys}, type(previous)())[1]
-        problems += [replace(problem, section=name) for problem in again]
+        problems += bind_section(type(previous), name, keys)[1]
         problems += [_only_once(previous, name, key, keys[key]) for key in keys if key in previous.ONCE]
     return bound, problems
+
+
+def bind_section(cls: type[S], name: str, keys: dict[str, Entry]) -> tuple[S, list[Problem]]:
+    """Build the settings of one section that repeats another; its own name stands in the problems."""
+    bound, problems = _bind_own(cls(), {cls.REPEATED: keys})
+    return bound, [replace(problem, section=name) for problem in problems]
+
+
+def repeated(cls: type[Settings], sections: Sections) -> Sections:
+    """The sections that repeat the one that the schema names, in the order of the file."""
+    return _split(cls, sections)[1]
+
+
+def _bind_own(previous: S, sections: Sections) -> tuple[S, list[Problem]]:
+    problems: list[Problem] = []
+    bound = _bind_fields(previous, sections, problems)
+    return bound, problems + _unknown_keys(type(previous), sections)
 
 
 def bind_named(sections: Sections, main: S) -> dict[str, S]:
@@ -50,16 +64,16 @@ def _only_once(settings: Settings, section: str, key: str, entry: Entry) -> Prob
 
 def _split(settings: type[Settings], sections: Sections) -> tuple[Sections, Sections]:
     """The sections that the schema names, and those that repeat one of them; the reader puts these together itself."""
-    named = {spec.section for _, spec in specs(settings)}
+    named = set() if settings.SECTIONED else {spec.section for _, spec in specs(settings)}
     others = {
-        name
-        for name in sections
-        if settings.REPEATED and name not in named and not _not_yet(settings.FILE, name, "*")
+        name: keys
+        for name, keys in sections.items()
+        if settings.REPEATED
+        and name not in named
+        and (keys or name != "main")
+        and not _not_yet(settings.FILE, name, "*")
     }
-    return (
-        {name: keys for name, keys in sections.items() if name not in others},
-        {name: sections[name] for name in others},
-    )
+    return {name: keys for name, keys in sections.items() if name not in others}, others
 
 
 def bind_value(file: ValueFile[T], entry: Entry, previous: T) -> tuple[T, list[Problem]]:

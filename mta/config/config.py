@@ -6,11 +6,12 @@ import copy
 import os
 import socket
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mta.config.binding import bind, bind_named, bind_value, check_entries
+from mta.config.binding import bind, bind_named, bind_section, bind_value, check_entries, repeated
 from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
 from mta.config.known import FILES_NOT_YET
@@ -111,6 +112,26 @@ class Config:
 
         return self._read(read, on_change)
 
+    def sections(
+        self, cls: type[S], on_change: Callable[[list[tuple[str, S]]], None] | None = None
+    ) -> list[tuple[str, S]]:
+        """The name and the settings of each section of the file, in its order.
+
+        A bad value is a fatal problem and leaves all of them as they were before.
+        """
+        last: list[tuple[str, S]] = []
+
+        def read() -> list[tuple[str, S]]:
+            nonlocal last
+            found, problems = self._bound_sections(cls)
+            for problem in problems:
+                self._reporter.report(problem)
+            if not any(problem.fatal for problem in problems):
+                last = found
+            return last
+
+        return self._read(read, on_change)
+
     def named(self, cls: type[S], on_change: Callable[[dict[str, S]], None] | None = None) -> dict[str, S]:
         """The settings for each name that has a section of its own in the file of `cls`, see Settings.REPEATED.
 
@@ -159,6 +180,12 @@ class Config:
         for spec, entry in self.written(cls):
             if (spec.section, spec.key) == (section, key):
                 return entry.file, entry.line
+        return str(self.directory / cls.FILE), 0
+
+    def place_of_section(self, cls: type[Settings], section: str) -> tuple[str, int]:
+        """File and line of the first key of a section; line 0 when there is none."""
+        for entry in (self._content(cls.FILE, "ini") or {}).get(section, {}).values():
+            return entry.file, entry.line
         return str(self.directory / cls.FILE), 0
 
     def survey(self) -> None:
@@ -250,6 +277,16 @@ class Config:
             if name == file.name and file.kind is not None:
                 for problem in check_entries(file, self.entries(name)):
                     self._reporter.report(problem)
+
+    def _bound_sections(self, cls: type[S]) -> tuple[list[tuple[str, S]], list[Problem]]:
+        found: list[tuple[str, S]] = []
+        problems: list[Problem] = []
+        for name, keys in repeated(cls, self._content(cls.FILE, "ini") or {}).items():
+            bare, wrong = bind_section(cls, name, keys)
+            whole, missing = with_secrets(bare, {cls.REPEATED: keys}, self._first_line)
+            found.append((name, whole))
+            problems += wrong + [replace(problem, section=name) for problem in missing]
+        return found, problems
 
     def _given(self, cls: type[Settings], sections: Sections) -> frozenset[str]:
         """The fields that somebody wrote outside of the shipped files."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from mta.config.envelopes import parse_domains, parse_senders
 from mta.config.intervals import parse_intervals, parse_span, show_intervals, show_span
 from mta.config.rate import parse_rate, show_rate
 from mta.config.smarthost import is_host_name, parse_hosts
+from mta.config.sources import Source, parse_address, parse_sources
 
 T = TypeVar("T")
 
@@ -190,7 +192,24 @@ LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
 MECHANISMS: Kind[tuple[str, ...]] = Kind(f"a list of {', '.join(SASL)}", _mechanisms, ",".join)
 LINES: Kind[tuple[str, ...]] = Kind("text, one line of the greeting each", tuple, "".join, array=True)
 HOSTS: Kind[tuple[str, ...]] = Kind(
-    "host:port, host:port", lambda texts: parse_hosts(",".join(texts)), ", ".join
+    "host:port, host:port; host:port 10 with a priority; smtps://host, lmtp://host, /path of a socket",
+    lambda texts: parse_hosts(",".join(texts)),
+    ", ".join,
+)
+DOMAINS: Kind[tuple[str, ...]] = Kind(
+    "example.com, *.example.com or *", lambda texts: parse_domains(",".join(texts)), ", ".join
+)
+SENDERS: Kind[tuple[str, ...]] = Kind(
+    "joe@example.com, example.com, *.example.com, <> or *",
+    lambda texts: parse_senders(",".join(texts)),
+    ", ".join,
+)
+IP_ADDRESS = scalar("an IP address", parse_address)
+SOURCES: Kind[tuple[Source, ...]] = Kind(
+    "an IP address, its weight (1), our name in EHLO: 192.0.2.1 10 mail1.example.com",
+    parse_sources,
+    lambda sources: ", ".join(map(str, sources)),
+    array=True,
 )
 NETWORK = scalar("an address such as 192.0.2.1 or 2001:db8::1, a network such as 192.0.2.0/24", _network)
 NETWORKS: Kind[tuple[str, ...]] = Kind(

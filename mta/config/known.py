@@ -28,11 +28,6 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
-    "smtp_forward.ini": _later("main", "queue", "domain_selector", "one_message_per_rcpt", "check_sender")
-    | _later(
-        "main", "check_recipient", "idle_timeout", "forwarding_host_pool", "dead_forwarding_host_retry_secs"
-    )
-    | _later("main", "bind", "bind_helo", "using_lmtp"),
 }
 
 # The one value of a key above that asks for what this release does anyway: one process.

@@ -12,11 +12,13 @@ from mta.config.bounce_rules import BOUNCE_RULE
 from mta.config.kinds import (
     ADDRESS,
     CLIENT_MECHANISMS,
+    DOMAINS,
     FLAG,
     FLAG_OR_SAME,
     HOSTS,
     HOSTS_OR_NETWORKS,
     INTERVALS,
+    IP_ADDRESS,
     LEVEL,
     LINES,
     LIST,
@@ -30,6 +32,8 @@ from mta.config.kinds import (
     RATE,
     SECONDS,
     SECRET,
+    SENDERS,
+    SOURCES,
     SPAN,
     TEXT,
     TLS_VERSION,
@@ -39,6 +43,7 @@ from mta.config.kinds import (
 from mta.config.passwords import PASSWORD, StoredPassword
 from mta.config.rate import Rate
 from mta.config.routes import ROUTE, Route
+from mta.config.sources import Source
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, setting
 
 # A field is one line of a file and is read best as one line here.
@@ -192,11 +197,13 @@ class SmarthostSettings(Settings):
 
     FILE: ClassVar[str] = "outbound.ini"
 
-    host: tuple[str, ...] = setting("smarthost", "host", HOSTS, (), "Next hops, tried in this order; port 25 unless given. Empty: mail goes to the MX of each domain.")
+    host: tuple[str, ...] = setting("smarthost", "host", HOSTS, (), "Next hops, tried in this order; port 25 unless given. A number behind a host is its priority: lower ones first, equal ones share the mail. Empty: mail goes to the MX of each domain.")
     tls: str = setting("smarthost", "tls", choice("opportunistic", "required", "off"), "opportunistic", "STARTTLS when offered, always (or the mail waits), or never.")
     auth_user: str = setting("smarthost", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("smarthost", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("smarthost", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_pass_env: str = setting("smarthost", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
+    failover_on: str = setting("smarthost", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
     auth_type: str = setting("smarthost", "auth_type", choice("", *CLIENT_MECHANISMS), "", "How to log in; empty: the best that is offered.")
     oauth_token_url: str = setting("smarthost", "oauth_token_url", TEXT, "", "Token endpoint of the OAuth 2.0 provider; with it AUTH uses access tokens (XOAUTH2, OAUTHBEARER) and no password. https, or http to this machine.")
     oauth_grant: str = setting("smarthost", "oauth_grant", choice("refresh_token", "client_credentials"), "refresh_token", "How tokens are asked for (RFC 6749): with a refresh token, or with the client's own secret.")
@@ -289,6 +296,7 @@ class OutboundSettings(Settings):
     received_header: str = setting("main", "received_header", TEXT, "Haraka outbound", "Name in the Received field added on the way out; `disabled` adds none.")
     max_temp_failures: int = setting("main", "maxTempFailures", whole(1, 60), 13, "Attempts before a recipient bounces; the waits between them are 64 s, 128 s, 256 s and so on.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts instead, the last of them followed by one more attempt; `none` bounces at the first failure. Then maxTempFailures is not used.")
+    pool: str = setting("main", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: the system chooses.")
     retry_jitter: int = setting("main", "retry_jitter", whole(0, 50), 10, "Percent by which each wait is made longer or shorter at random, so that mails put off together do not come back together; no wait becomes shorter than 5 seconds.")
     maximum_age: int = setting("main", "maximum_age", SPAN, 432000, "Age at which a mail that waits is tried for the last time, counted from its release if it was held; then it bounces. The waits above may end it sooner. 0: no limit.")
     reports: ReportSettings = field(default_factory=ReportSettings, metadata={"group": ReportSettings})
@@ -314,6 +322,40 @@ class LimitSettings(Settings):
     unreachable_after: int = setting("main", "unreachable_after", whole(0, 1000), 1, "A site is given a rest when as many deliveries as go there at the same time have failed to connect, so many times over and with no success between; 0: never.")
     unreachable_wait: int = setting("main", "unreachable_wait", whole(1, 86400), 60, "Seconds of that rest; mail for the site is deferred meanwhile without asking it.")
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts, instead of those in outbound.ini.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRouteSettings(Settings):
+    """outbound_routes.ini: mail that goes another way than the rest."""
+
+    FILE: ClassVar[str] = "outbound_routes.ini"
+    REPEATED: ClassVar[str] = "route"
+    SECTIONED: ClassVar[bool] = True
+
+    recipients: tuple[str, ...] = setting("route", "recipients", DOMAINS, (), "Domains of recipients that the route is for.")
+    senders: tuple[str, ...] = setting("route", "senders", SENDERS, (), "Senders that the route is for; with `recipients` too, both must fit.")
+    host: tuple[str, ...] = setting("route", "host", HOSTS, (), "Next hops, as in `[smarthost]` of outbound.ini.")
+    mx: bool = setting("route", "mx", FLAG, False, "Deliver to the MX of the domain, instead of `host`.")
+    tls: str = setting("route", "tls", choice("opportunistic", "required", "off"), "opportunistic", "STARTTLS when offered, always (or the mail waits), or never.")
+    auth_user: str = setting("route", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
+    auth_pass: str = setting("route", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
+    auth_pass_file: str = setting("route", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_pass_env: str = setting("route", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
+    failover_on: str = setting("route", "failover_on", choice("connection", "tempfail", "reject"), "connection", "When the next host is asked: if a host cannot be reached or turns us away, also for recipients that it answers with 4xx, or with 5xx too.")
+    pool: str = setting("route", "pool", TEXT, "", "Section of outbound_pools.ini whose addresses mail leaves from; empty: `pool` of outbound.ini.")
+    bind: str = setting("route", "bind", IP_ADDRESS, "", "The one address that mail leaves from, instead of a pool.")
+    bind_helo: str = setting("route", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: as the pool or `me` says.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundPoolSettings(Settings):
+    """outbound_pools.ini: addresses of this machine that mail leaves from."""
+
+    FILE: ClassVar[str] = "outbound_pools.ini"
+    REPEATED: ClassVar[str] = "pool"
+    SECTIONED: ClassVar[bool] = True
+
+    source: tuple[Source, ...] = setting("pool", "source", SOURCES, (), "An address of this machine, its share of the mail, and our name in EHLO there, one `source[]=` each.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +415,19 @@ class SmtpForwardSettings(Settings):
     auth_user: str = setting("main", "auth_user", TEXT, "", "User name for AUTH; empty: no AUTH.")
     auth_pass: str = setting("main", "auth_pass", SECRET, "", "Password for AUTH, taken as text.")
     auth_pass_file: str = setting("main", "auth_pass_file", TEXT, "", "File whose first line is the password; relative to the configuration directory.")
+    auth_pass_env: str = setting("main", "auth_pass_env", TEXT, "", "Environment variable that holds the password.")
     connect_timeout: int = setting("main", "connect_timeout", whole(1), 30, "Seconds to wait for a connection.")
+    idle_timeout: int = setting("main", "idle_timeout", whole(0), 0, "Seconds to wait for each of the server's replies; 0: as long as RFC 5321 4.5.3.2 says for that step.")
+    forwarding_host_pool: tuple[str, ...] = setting("main", "forwarding_host_pool", HOSTS, (), "Several servers that share the mail, instead of `host`; one is asked when another is not there. With a number behind each, lower ones first.")
+    dead_forwarding_host_retry_secs: int = setting("main", "dead_forwarding_host_retry_secs", whole(1), 10, "Seconds for which a server of the pool that was not there is asked after the others.")
+    using_lmtp: bool = setting("main", "using_lmtp", FLAG, False, "The server speaks LMTP.")
+    bind: str = setting("main", "bind", IP_ADDRESS, "", "Address of this machine to connect from; empty: the system chooses.")
+    bind_helo: str = setting("main", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: the name in `me`.")
+    one_message_per_rcpt: bool = setting("main", "one_message_per_rcpt", FLAG, False, "Hand the message over once for each recipient, over one connection.")
+    domain_selector: str = setting("main", "domain_selector", choice("rcpt_to", "mail_from"), "rcpt_to", "Whose domain, or address, chooses the section: the recipient's or the sender's.")
+    queue: str = setting("main", "queue", TEXT, "", "Queue that takes mail for recipients whom check_recipient has accepted, such as `outbound`; empty: this one.")
+    check_sender: bool = setting("main", "check_sender", FLAG, False, "Refuse senders in a domain that has a section, unless the client may relay.")
+    check_recipient: bool = setting("main", "check_recipient", FLAG, False, "Accept recipients in domains that have a section.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +490,8 @@ SETTINGS: tuple[type[Settings], ...] = (
     ConnectionSettings,
     TlsSettings,
     OutboundSettings,
+    OutboundRouteSettings,
+    OutboundPoolSettings,
     LimitSettings,
     LogSettings,
     HttpSettings,

@@ -1,7 +1,8 @@
-"""Passwords that lie in files of their own: `auth_pass_file` says where `auth_pass` is."""
+"""Passwords that lie elsewhere: `auth_pass_file` and `auth_pass_env` say where `auth_pass` is."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ Read = Callable[[str], str | None]
 
 
 def with_secrets(settings: S, sections: Sections, read: Read) -> tuple[S, list[Problem]]:
-    """Fill in each secret whose `_file` is set; `read` gives the first line of a file, None when it has none."""
+    """Fill in each secret whose `_file` or `_env` is set; `read` gives the first line of a file, None when it has none."""
     problems: list[Problem] = []
     return _fill(settings, sections, read, problems), problems
 
@@ -25,25 +26,24 @@ def _fill(settings: S, sections: Sections, read: Read, problems: list[Problem]) 
     for each in fields(settings):
         if "group" in each.metadata:
             values[each.name] = _fill(getattr(settings, each.name), sections, read, problems)
-        elif each.metadata["spec"].kind.secret and (name := getattr(settings, f"{each.name}_file", "")):
-            entry = _entry(each.metadata["spec"], sections)
-            values[each.name] = _secret(each.metadata["spec"], name, entry, read, problems)
+            continue
+        for suffix, source in (("file", read), ("env", os.environ.get)):
+            if each.metadata["spec"].kind.secret and (name := getattr(settings, f"{each.name}_{suffix}", "")):
+                key = f"{each.metadata['spec'].key}_{suffix}"
+                values[each.name] = _secret(each.metadata["spec"], key, name, source, sections, problems)
+                break
     return replace(settings, **values)
 
 
-def _entry(spec: Spec, sections: Sections) -> Entry:
-    return sections.get(spec.section, {}).get(f"{spec.key}_file") or Entry(None, "")
-
-
-def _secret(spec: Spec, name: str, entry: Entry, read: Read, problems: list[Problem]) -> str:
-    message = ""
+def _secret(
+    spec: Spec, key: str, name: str, source: Read, sections: Sections, problems: list[Problem]
+) -> str:
+    message = f"{name} holds no password"
     try:
-        secret = read(name)
+        secret = source(name)
     except ConfigError as error:
         secret, message = None, str(error)
     if not secret:
-        message = message or f"{name} holds no password"
-        problems.append(
-            Problem(entry.file, message, entry.line, spec.section, f"{spec.key}_file", fatal=True)
-        )
+        entry = sections.get(spec.section, {}).get(key) or Entry(None, "")
+        problems.append(Problem(entry.file, message, entry.line, spec.section, key, fatal=True))
     return secret or ""

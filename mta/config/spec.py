@@ -38,6 +38,8 @@ class Settings:
     FILE: ClassVar[str] = ""
     REPEATED: ClassVar[str] = ""
     """A section whose keys may be written again in sections of any other name."""
+    SECTIONED: ClassVar[bool] = False
+    """Every section of the file is one of these, whatever its name; see Config.sections."""
     ONCE: ClassVar[frozenset[str]] = frozenset()
     """Keys of that section which may not."""
 

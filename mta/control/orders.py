@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mta.net.next_hop import NextHop, NextHopError
+from mta.net.next_hop import NextHopError
+from mta.outbound.route import reroute_to
 from mta.outbound.service import Outbound
 from mta.outbound.suspensions import Suspension, SuspensionsError
 
@@ -78,7 +79,7 @@ class Orders:
         next_hop = _text(request, "next_hop")
         try:
             if next_hop:
-                NextHop.parse(next_hop)
+                next_hop = reroute_to(next_hop)
         except NextHopError as error:
             raise OrderError(str(error)) from error
         return self._desk.reroute(_names(request), next_hop)

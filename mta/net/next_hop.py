@@ -18,6 +18,8 @@ TlsPolicy = Literal["opportunistic", "required", "off"]
 SMTP_PORT = 25
 SMTPS_PORT = 465  # RFC 8314 3.3
 LMTP_PORT = 24
+SMTPS_PORT = 465
+_PORTS = {"smtp": SMTP_PORT, "smtps": SMTPS_PORT, "lmtp": LMTP_PORT}
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?\Z")
 
 
@@ -62,17 +64,17 @@ class NextHop:
         parts = _split(text)
         if parts is None:
             raise NextHopError(f"not a next hop: {_without_password(text)!r}")
-        lmtp, smtps = parts.scheme == "lmtp", parts.scheme == "smtps"
+        implicit = parts.scheme == "smtps"
         return cls(
             host=(parts.hostname or "").rstrip("."),
-            port=parts.port or (LMTP_PORT if lmtp else SMTPS_PORT if smtps else SMTP_PORT),
+            port=parts.port or _PORTS[parts.scheme],
             priority=priority,
-            using_lmtp=lmtp,
+            using_lmtp=parts.scheme == "lmtp",
             path=parts.path if not parts.netloc else None,
             auth_user=_decoded(parts.username),
             auth_pass=_decoded(parts.password),
-            tls="required" if smtps else tls,
-            implicit_tls=smtps,
+            tls="required" if implicit else tls,
+            implicit_tls=implicit,
         )
 
     @property
@@ -120,7 +122,7 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _names_a_hop(parts: SplitResult) -> bool:
-    if parts.scheme not in ("smtp", "smtps", "lmtp") or parts.query or parts.fragment:
+    if parts.scheme not in _PORTS or parts.query or parts.fragment:
         return False
     if not parts.netloc:
         return len(parts.path) > 1 and parts.scheme != "smtps"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mta.config.schema import OutboundSettings
 from mta.net.client_pool import ClientPool
+from mta.net.host_health import is_our_own
 from mta.net.next_hop import NextHop
 from mta.net.smtp_client import (
     BrokenConversation,
@@ -20,9 +21,10 @@ from mta.net.smtp_client import (
 from mta.outbound.eight_bit import NotConvertible, eight_bit_refusal, seven_bit_form
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
-from mta.outbound.onward import as_noted, is_late, onward
-from mta.outbound.outcome import DEFERRED, FAILED, Outcome, Peer, of_replies, of_reply
+from mta.outbound.onward import is_late, onward
+from mta.outbound.outcome import DEFERRED, FAILED, Fate, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
+from mta.outbound.sources import is_absent_source
 from mta.outbound.spool_errors import SpoolError
 from mta.outbound.tls_policy import advice
 from mta.smtp.address import Address
@@ -33,6 +35,17 @@ SHUTTING_DOWN = 421  # RFC 5321 3.8: whatever it was said to, nothing more will 
 # A refusal there is about the mail or about us in the eyes of that host; one of AUTH or STARTTLS is about our settings,
 # which a person can mend before the mail is given up.
 _REFUSES_FOR_GOOD = frozenset({"banner", "hello"})
+
+_NOT_THERE = frozenset(
+    {"connect", "banner"}
+)  # phases: who takes a connection and then says nothing is not there either
+
+# By failover_on: the refusals of a recipient after which the next hop is asked for it too.
+_NOT_FINAL = {
+    "connection": frozenset[Fate](),
+    "tempfail": frozenset({DEFERRED}),
+    "reject": frozenset({DEFERRED, FAILED}),
+}
 
 
 _TOO_LATE = Reply(554, "not delivered within the time that the sender gave it", "5.4.7")  # RFC 2852 4.1.4
@@ -60,9 +73,9 @@ class Deliverer:
         """Try to deliver to all recipients of the entry; each of them has an outcome afterwards.
 
         A host that can not be reached or turns us away before MAIL is not the last word: the next one is asked. What a
-        host answers to MAIL, RCPT, DATA or the message is.
+        host answers to MAIL, RCPT, DATA or the message is, unless the route's failover_on says otherwise.
         """
-        attempt = _Attempt(hmail)
+        attempt = _Attempt(hmail, _NOT_FINAL[route.failover_on])
         if is_late(hmail.todo):
             return attempt.end(of_reply(_TOO_LATE))
         try:
@@ -72,7 +85,7 @@ class Deliverer:
                     return attempt.outcomes
         except NoRoute as error:
             return attempt.end(of_reply(error.reply))
-        return attempt.end(attempt.verdict())
+        return attempt.conclude()
 
     def _try(self, hop: NextHop, attempt: _Attempt) -> None:
         """One next hop; a kept connection that turns out to be dead is replaced by a fresh one, once."""
@@ -85,7 +98,7 @@ class Deliverer:
         todo = hmail.todo
         try:
             client = self._pool.acquire(
-                as_noted(hop, todo.notes),
+                hop,
                 helo=self._me,
                 connect_timeout=settings.connect_timeout,
                 timeouts=settings.timeouts,
@@ -94,9 +107,12 @@ class Deliverer:
                 fresh=fresh,
             )
         except ClientError as error:
+            self._note_failure(hop, error)
             self._router.tls.learn(hmail, hop, error)
             attempt.hop_failed(_of_error(error, hop), advice(hop, error))
             return True
+        if not client.reused:
+            self._router.health.succeeded(hop)
         self._router.tls.learn(hmail, hop, client)
         params = onward(todo)
         try:
@@ -125,6 +141,15 @@ class Deliverer:
         self._pool.release(client)
         return attempt.answered(replies, client)
 
+    def _note_failure(self, hop: NextHop, error: ClientError) -> None:
+        """Remember hosts that are not there, and addresses of ours that are not."""
+        if hop.bind and is_absent_source(error.__cause__):
+            self._router.absent.add(hop.bind)
+        elif (
+            error.phase in _NOT_THERE and not isinstance(error, Rejected) and not is_our_own(error.__cause__)
+        ):
+            self._router.health.failed(hop, str(error))
+
     def _fitting(self, hmail: HMail, client: SmtpClient) -> MessageSource:
         """The message as this host gets it. Raises NotConvertible, MessageUnreadable, SpoolError."""
         policy = self.settings.eight_bit_downgrade
@@ -134,21 +159,36 @@ class Deliverer:
 
 
 class _Attempt:
-    """What is known so far: outcomes, recipients still without one, and what was wrong with the hops tried."""
+    """What is known so far: outcomes, recipients still without one, and what was wrong with the hops tried.
 
-    __slots__ = ("_deferral", "_failure", "hmail", "outcomes", "pending")
+    not_final: the kinds of replies after which a recipient is offered to the next hop.
+    """
 
-    def __init__(self, hmail: HMail) -> None:
+    __slots__ = ("_deferral", "_failure", "_not_final", "_refused", "hmail", "outcomes", "pending")
+
+    def __init__(self, hmail: HMail, not_final: frozenset[Fate] = frozenset()) -> None:
         self.hmail = hmail
+        self._not_final = not_final
+        self._refused: dict[Address, Outcome] = {}
         self.pending = dict.fromkeys(hmail.todo.rcpt_to)
         self.outcomes: dict[Address, Outcome] = {}
         self._deferral: Outcome | None = None
         self._failure: Outcome | None = None
 
     def note(self, replies: Mapping[Address, Reply], client: SmtpClient) -> None:
-        self.outcomes.update(of_replies(replies, _peer(client)))
-        for rcpt in replies:
+        outcomes = of_replies(replies, _peer(client))
+        if self._not_final:
+            for rcpt in [rcpt for rcpt, outcome in outcomes.items() if outcome.fate in self._not_final]:
+                self._keep_asking(rcpt, outcomes.pop(rcpt))
+        self.outcomes.update(outcomes)
+        for rcpt in outcomes:
             self.pending.pop(rcpt, None)
+
+    def _keep_asking(self, rcpt: Address, outcome: Outcome) -> None:
+        """Remember a refusal until all hops were asked: who may try again later was not turned away for good."""
+        before = self._refused.get(rcpt)
+        if before is None or before.fate is FAILED or outcome.fate is DEFERRED:
+            self._refused[rcpt] = outcome
 
     def answered(self, replies: Mapping[Address, Reply], client: SmtpClient) -> bool:
         goodbyes = {rcpt: reply for rcpt, reply in replies.items() if reply.code == SHUTTING_DOWN}
@@ -182,9 +222,18 @@ class _Attempt:
         else:
             self._deferral = outcome
 
-    def verdict(self) -> Outcome:
-        """What all hops together mean: a failure only if each of them turned us away for good."""
-        return self._deferral or self._failure or of_reply(Reply(451, "no next hop answered", "4.4.1"))
+    def conclude(self) -> dict[Address, Outcome]:
+        """No hop is left. All of them together mean a failure only if each turned us, or the recipient, away for good."""
+        for rcpt, refusal in self._refused.items():
+            if rcpt in self.pending and (refusal.fate is DEFERRED or self._deferral is None):
+                self._settle(rcpt, refusal)
+        return self.end(
+            self._deferral or self._failure or of_reply(Reply(451, "no next hop answered", "4.4.1"))
+        )
+
+    def _settle(self, rcpt: Address, outcome: Outcome) -> None:
+        self.outcomes[rcpt] = outcome
+        del self.pending[rcpt]
 
     def end(self, outcome: Outcome) -> dict[Address, Outcome]:
         """Give everybody who has none this outcome."""

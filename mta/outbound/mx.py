@@ -12,6 +12,7 @@ from typing import cast
 
 from mta.config.schema import OutboundSettings
 from mta.net.dns import MX, Family, LookupFailed, NotFound, Resolver, Tempfail
+from mta.net.host_health import HostHealth
 from mta.net.ip import address_literal, is_own_ip
 from mta.net.next_hop import NextHop, TlsPolicy
 from mta.smtp.reply import Reply
@@ -29,12 +30,16 @@ class NoRoute(Exception):
 
 
 def candidates(
-    domain: str, hosts: Sequence[MX], resolver: Resolver, settings: OutboundSettings
+    domain: str,
+    hosts: Sequence[MX],
+    resolver: Resolver,
+    settings: OutboundSettings,
+    health: HostHealth | None = None,
 ) -> Iterator[NextHop]:
     """Yield the next hops for a domain, best first; its mail_hosts are looked up when their priority's turn comes.
 
-    Equal priorities come in random order (RFC 5321 5.1), inet_prefer sorts inside a priority only. A host that is this
-    machine ends the list, with all others of its priority, unless local_mx_ok. Raises NoRoute instead of yielding nothing.
+    Equal priorities come in random order (RFC 5321 5.1), those that are down last; inet_prefer sorts inside a priority
+    only. A host that is this machine ends the list, with all others of its priority, unless local_mx_ok. Raises NoRoute instead of yielding nothing.
     """
     found = False
     doubt: LookupFailed | None = None
@@ -47,7 +52,7 @@ def candidates(
             if not found:
                 raise NoRoute(Reply(554, f"Mail for {domain} loops back to this server", "5.4.6"))
             return
-        for hop in hops:
+        for hop in hops if health is None else health.up_first(hops):
             found = True
             yield hop
     if not found:

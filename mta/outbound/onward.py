@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
-from mta.net.ip import parse_ip
-from mta.net.next_hop import NextHop
 from mta.net.smtp_envelope import NO_PARAMS, NO_RCPT_PARAMS, Params
-from mta.notes import Notes
 from mta.outbound.todo import Todo
 from mta.smtp.address import Address
 
@@ -55,18 +51,6 @@ def time_left(by: str, seconds: int) -> str | None:
     except ValueError:
         return None
     return f"{max(left, -LONGEST)}{semicolon}{mode}"
-
-
-def as_noted(hop: NextHop, notes: Notes) -> NextHop:
-    """The hop with the source address and the EHLO name that a plugin noted: Haraka's `outbound_ip` and `outbound_helo`."""
-    if "outbound_ip" not in notes and "outbound_helo" not in notes:
-        return hop
-    ip, helo = notes.get("outbound_ip"), notes.get("outbound_helo")
-    if isinstance(ip, str) and parse_ip(ip) is not None:
-        hop = replace(hop, bind=ip)
-    if isinstance(helo, str) and helo:
-        hop = replace(hop, bind_helo=helo)
-    return hop
 
 
 def _seconds_here(todo: Todo) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from gevent import Greenlet, spawn
+
 from mta.config.bounce_rules import parse_rules
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
@@ -16,20 +18,24 @@ from mta.outbound.desk import Desk
 from mta.outbound.engine import Engine
 from mta.outbound.limits import Limits
 from mta.outbound.route import Router
+from mta.outbound.rules import rules_of
 from mta.outbound.settle import Settler
 from mta.outbound.sites import Site, Sites
 from mta.outbound.smarthost import SmarthostError, smarthosts
+from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
 from mta.outbound.suspensions import Suspensions
+from mta.outbound.tls_reporter import TlsReporter, sender_of
 from mta.outbound.waiting import Waiting
 from mta.plugin.offload import Threads
 
 if TYPE_CHECKING:
-    from mta.config.schema import OutboundSettings
+    from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings, OutboundSettings
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.counters import Counters
     from mta.outbound.spool import Spool
+    from mta.outbound.tls_diary import TlsDiary
     from mta.outbound.tls_policy import TlsPolicies
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
@@ -45,7 +51,8 @@ class Outbound:
     spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
     bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
     operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
-    Raises SmarthostError when [smarthost] can not be used.
+    diary: where results for TLS reports are kept. routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
+    can not be used.
     """
 
     def __init__(
@@ -59,15 +66,20 @@ class Outbound:
         me: str,
         read_template: Callable[[str], Sequence[str]],
         bounce_rules: Sequence[str] = (),
+        routes: Sequence[tuple[str, OutboundRouteSettings]] = (),
+        pools: Sequence[tuple[str, OutboundPoolSettings]] = (),
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
+        diary: TlsDiary | None = None,
     ) -> None:
         self._logger = logger
         self._settings = settings
-        self._runner = runner
+        self._routes = routes
+        self._pools = pools
         self.pool = ClientPool(settings.connections)
-        self._router = Router(resolver, runner, logger, settings, smarthosts(settings), tls)
+        self._router = Router(resolver, runner, logger, settings, tls=tls)
+        self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         self._waits = schedule(settings)
         self._bouncer = Bouncer(me, read_template, self.send, settings)
@@ -98,8 +110,16 @@ class Outbound:
             lambda site: self.engine.left(site),
         )
         self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
-        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, Threads().run)
+        threads = Threads()
+        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, threads.run)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
+        self._me = me
+        self._reporter: TlsReporter | None = None
+        self._reporting: Greenlet[[], None] | None = None
+        if tls is not None and diary is not None:
+            sender = sender_of(settings.tls_rpt, me)
+            self._reporter = TlsReporter(diary, resolver, self.send, logger, sender, threads.run)
+            tls.on_tls_result = self._reporter.collect
 
     def submit(self, transaction: Transaction) -> Reply:
         """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
@@ -118,10 +138,15 @@ class Outbound:
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""
         self.engine.start()
+        if self._reporter is not None:
+            self._reporting = spawn(self._reporter.run)
 
     def stop(self, drain_seconds: float = 30.0) -> None:
         """Finish what is under way, for at most so many seconds, then say good-bye to the next hops."""
         self.engine.stop(drain_seconds)
+        if self._reporter is not None and self._reporting is not None:
+            self._reporting.kill()
+            self._reporter.save()
         self.pool.close_all()
 
     def flush(self) -> None:
@@ -141,13 +166,12 @@ class Outbound:
             self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
 
     def configure(self, settings: OutboundSettings) -> None:
-        """Take over changed settings; a [smarthost] section that can not be used leaves the old one in force."""
-        try:
-            self._router.smarthosts = smarthosts(settings)
-        except SmarthostError as error:
-            self._logger.error(f"{error}; the smarthosts stay as they were", origin="outbound")
+        """Take over changed settings; what they say about next hops is left as it was when it can not be used."""
         self._router.settings = settings
+        self._change_ways(settings)
         self._router.tls.security = settings.security
+        if self._reporter is not None:
+            self._reporter.sender = sender_of(settings.tls_rpt, self._me)
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings
@@ -157,6 +181,31 @@ class Outbound:
         self._settings = settings
         self._sites.configure()
         self.engine.configure(settings)
+
+    def change_routes(self, routes: Sequence[tuple[str, OutboundRouteSettings]]) -> None:
+        """Take over changed routes, unless they can not be used."""
+        self._routes = routes
+        self._change_ways(self._router.settings)
+
+    def change_pools(self, pools: Sequence[tuple[str, OutboundPoolSettings]]) -> None:
+        """Take over changed pools, unless they, or the routes with them, can not be used."""
+        self._pools = pools
+        self._change_ways(self._router.settings)
+
+    def _change_ways(self, settings: OutboundSettings) -> None:
+        try:
+            self._lay_out(settings)
+        except SmarthostError as error:
+            self._logger.error(f"{error}; smarthosts, routes and pools stay as they were", origin="outbound")
+        self._attempts.hints.clear()
+
+    def _lay_out(self, settings: OutboundSettings) -> None:
+        """Tell the router about all of it, or about nothing. Raises SmarthostError."""
+        hosts = smarthosts(settings)
+        pools = pools_of(self._pools)
+        rules = rules_of(self._routes, pools, settings.enable_tls)
+        pool = pool_named(settings.pool, pools, "outbound.ini [main]")
+        self._router.smarthosts, self._router.rules, self._router.pool = hosts, rules, pool
 
     def limit(self, limits: Limits) -> None:
         """Take over changed limits."""
@@ -172,6 +221,6 @@ class Outbound:
 
     def _guess(self, todo: Todo) -> Site | None:
         """The site where a mail will probably be counted: that of the last mail for its domain, if only that matters."""
-        if self._runner.has("get_mx"):
+        if not self._router.goes_by_domain(todo):
             return None
         return self._attempts.hints.get(todo.domain)

@@ -15,6 +15,8 @@ from mta.message.body import Body
 from mta.message.header import Header
 from mta.message.mime import TooManyParts
 from mta.message.stream import MessageStream
+from mta.net.hop_list import read_pool, taking_turns
+from mta.net.host_health import HostHealth, is_our_own
 from mta.net.ip import ip_in_list, is_ip, is_local, is_private, parse_network
 from mta.net.next_hop import NextHop, NextHopError
 from mta.net.no_tls import NoTlsHosts
@@ -26,6 +28,7 @@ from mta.net.smtp_client import (
     MalformedReply,
     Rejected,
     SmtpClient,
+    Timeouts,
     TlsFailed,
 )
 from mta.notes import Notes
@@ -92,6 +95,7 @@ __all__ = [
     "Failure",
     "HMail",
     "Header",
+    "HostHealth",
     "Http",
     "Mailbox",
     "MalformedReply",
@@ -114,6 +118,7 @@ __all__ = [
     "Server",
     "SmtpClient",
     "StoredPassword",
+    "Timeouts",
     "TlsFailed",
     "TlsSettings",
     "Todo",
@@ -126,13 +131,16 @@ __all__ = [
     "ip_in_list",
     "is_ip",
     "is_local",
+    "is_our_own",
     "is_private",
     "make_credentials",
     "missing_packages",
     "new_uuid",
     "organizational_domain",
     "parse_network",
+    "read_pool",
     "scram_available",
     "stored_credentials",
+    "taking_turns",
     "verify_password",
 ]

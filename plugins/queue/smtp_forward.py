@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from mta.plugin import (
     DENY,
@@ -16,19 +17,50 @@ from mta.plugin import (
     BrokenConversation,
     ClientError,
     Connection,
+    HMail,
+    HostHealth,
     NextHop,
+    Params,
     Plugin,
+    Rejected,
     Reply,
     SmtpClient,
+    Timeouts,
     Transaction,
     domain_key,
+    is_ip,
+    is_our_own,
+    read_pool,
+    taking_turns,
 )
 
 FILE = "smtp_forward.ini"
-FLAGS = ("-main.enable_outbound", "-main.enable_tls", "*.enable_tls")
-TEXTS = ("*.host", "*.auth_type", "*.auth_user", "*.auth_pass", "*.auth_pass_file")
+FLAGS = (
+    *(f"-main.{key}" for key in ("enable_outbound", "enable_tls", "check_sender", "check_recipient")),
+    *(f"*.{key}" for key in ("enable_outbound", "enable_tls", "using_lmtp", "one_message_per_rcpt")),
+)
+TEXTS = (
+    *(
+        f"*.{key}"
+        for key in ("host", "auth_type", "auth_user", "auth_pass", "auth_pass_file", "auth_pass_env")
+    ),
+    *(f"*.{key}" for key in ("forwarding_host_pool", "bind", "bind_helo", "queue", "domain_selector")),
+)
 MAIN = "main"
-SMTP_PORT = 25
+SMTP_PORT, LMTP_PORT = 25, 24
+OURS, OUTBOUND = "smtp_forward", "outbound"  # queues, as notes.queue.wants has them
+
+# What a section with a server of its own has from [main] all the same: nothing that is about another server.
+SHARED = (
+    "enable_tls",
+    "enable_outbound",
+    "connect_timeout",
+    "idle_timeout",
+    "bind",
+    "bind_helo",
+    "one_message_per_rcpt",
+    "queue",
+)
 
 UNREACHABLE = Reply(451, "the next server is not available, try again later", "4.4.1")
 
@@ -38,10 +70,17 @@ Replies = Mapping[Address, Reply]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server to forward to; connect_timeout in seconds."""
+    """A server to forward to, or several that share the mail; connect_timeout in seconds.
 
-    hop: NextHop
+    queue: who takes mail for recipients of the section, ourselves as a rule.
+    """
+
+    hops: tuple[NextHop, ...]
     connect_timeout: float
+    timeouts: Timeouts
+    one_by_one: bool
+    enable_outbound: bool
+    queue: str
 
 
 class SmtpForward(Plugin):
@@ -52,13 +91,21 @@ class SmtpForward(Plugin):
 
     timeout = 0.0
     """None: each step of the conversation has its own, and to give up after the final dot is to deliver twice."""
-    enable_outbound = False
     helo = ""
     targets: Mapping[str, Target] = {}
+    main: Target
+    by_sender = False
+    checks_sender = False
+    checks_recipient = False
 
     def register(self) -> None:
         self.helo = str(self.config.get("me"))
         self.load(self.config.get(FILE, booleans=FLAGS, text=TEXTS, on_change=self.reload))
+        if self.checks_sender:
+            self.register_hook("mail", self.check_sender)
+        if self.checks_recipient:
+            self.register_hook("rcpt", self.check_recipient)
+            self.register_hook("data", self.queue_outbound_if_wanted, -100)
 
     def reload(self, ini: Mapping[str, Section]) -> None:
         try:
@@ -68,31 +115,118 @@ class SmtpForward(Plugin):
 
     def load(self, ini: Mapping[str, Section]) -> None:
         """Raises ValueError, naming the section, when a target can not be used."""
-        self.targets = {domain_key(name): self.target(name, ini) for name in ini}
-        self.enable_outbound = ini[MAIN]["enable_outbound"]
+        main = ini[MAIN]
+        targets = {section_key(name): self.target(name, ini) for name in ini if name != MAIN}
+        self.main = self.target(MAIN, ini)
+        seconds = positive(main, "dead_forwarding_host_retry_secs", 10)
+        self.health = HostHealth(self.logger, seconds, seconds, origin=self.name)
+        self.targets = targets
+        self.by_sender = main.get("domain_selector") == "mail_from"
+        self.checks_sender, self.checks_recipient = main["check_sender"], main["check_recipient"]
 
     def target(self, name: str, ini: Mapping[str, Section]) -> Target:
         section = settings_for(name, ini)
         try:
-            password = section.get("auth_pass") or self.password_in(section.get("auth_pass_file"))
-            return target_of(section, password)
+            return target_of(section, self.password_of(section))
         except ValueError as error:
             raise ValueError(f"{FILE} [{name}]: {error}") from None
 
-    def password_in(self, file: str | None) -> str | None:
-        if not file:
+    def password_of(self, section: Section) -> str | None:
+        password = section.get("auth_pass")
+        if file := section.get("auth_pass_file"):
+            lines = self.config.get(file, "data")
+            password = str(lines[0]) if lines else None
+            if not password:
+                raise ValueError(f"there is no password in auth_pass_file {file}")
+        elif variable := section.get("auth_pass_env"):
+            password = os.environ.get(variable)
+            if not password:
+                raise ValueError(f"there is no password in the variable {variable} of auth_pass_env")
+        return password
+
+    # ---- which server
+
+    def target_for(self, mail_from: Address, domain: str) -> Target | None:
+        """The section for mail from that sender to a domain; None when there is only [main]."""
+        keys = (mail_from.address.lower(), mail_from.host) if self.by_sender else (domain,)
+        return next((self.targets[key] for key in keys if key in self.targets), None)
+
+    def by_target(self, transaction: Transaction) -> dict[Target, list[Address]]:
+        groups: dict[Target, list[Address]] = {}
+        for rcpt in dict.fromkeys(transaction.rcpt_to):
+            target = self.target_for(transaction.mail_from, rcpt.host) or self.main
+            groups.setdefault(target, []).append(rcpt)
+        return groups
+
+    def hook_get_mx(self, hmail: HMail, domain: str) -> Answer:
+        """Mail that waits in our queue goes to the server of its section too."""
+        notes = hmail.todo.notes
+        if notes.get("queue.wants", OURS) not in (OURS, OUTBOUND) or notes.get("queue.next_hop"):
             return None
-        lines = self.config.get(file, "data")
-        if not lines:
-            raise ValueError(f"there is no password in auth_pass_file {file}")
-        return str(lines[0])
+        target = self.target_for(hmail.todo.mail_from, domain)
+        return (OK, taking_turns(target.hops)) if target is not None else None
+
+    # ---- who may send, and to whom
+
+    def check_sender(self, connection: Connection, mail_from: Address, params: Params) -> Answer:
+        """Our own senders log in or come from where we know them."""
+        transaction = connection.transaction
+        if not self.checks_sender or transaction is None or mail_from.host not in self.targets:
+            return None
+        transaction.notes["local_sender"] = True
+        if not connection.relaying:
+            transaction.results.add(self, {"fail": "mail_from!spoof"})
+            return DENY, "Spoofed MAIL FROM"
+        transaction.results.add(self, {"pass": "mail_from"})
+        return None
+
+    def check_recipient(self, connection: Connection, rcpt: Address, params: Params) -> Answer:
+        """Accept recipients in domains that have a section, as long as one queue and one server take them all."""
+        transaction = connection.transaction
+        if not self.checks_recipient or transaction is None:
+            return None
+        notes = transaction.notes
+        if connection.relaying and notes.get("local_sender"):
+            notes.set("queue.wants", OUTBOUND, only_when_undefined=True)
+            transaction.results.add(self, {"pass": "relaying local_sender"})
+            return OK
+        if rcpt.host not in self.targets:
+            transaction.results.add(self, {"msg": "rcpt!local"})
+            return None
+        if not self.takes_too(transaction, rcpt):
+            transaction.results.add(self, {"pass": "rcpt_to.split"})
+            return DENYSOFT, "Split transaction, retry soon"
+        transaction.results.add(self, {"pass": "rcpt_to"})
+        return OK
+
+    def takes_too(self, transaction: Transaction, rcpt: Address) -> bool:
+        """True when the queue and the server of a recipient are those of the others that have a section."""
+        wanted = self.target_for(transaction.mail_from, rcpt.host) or self.main
+        transaction.notes.set("queue.wants", wanted.queue, only_when_undefined=True)
+        others = [one.host for one in transaction.rcpt_to if one.host in self.targets]
+        return transaction.notes.get("queue.wants") == wanted.queue and all(
+            (self.target_for(transaction.mail_from, host) or self.main) == wanted for host in others
+        )
+
+    def queue_outbound_if_wanted(self, connection: Connection) -> Answer:
+        """A section may want its mail queued here. Not before all recipients are known, or more could be added."""
+        transaction = connection.transaction
+        if transaction is not None and self.checks_recipient:
+            wanted = {
+                self.targets[rcpt.host].queue for rcpt in transaction.rcpt_to if rcpt.host in self.targets
+            }
+            if OUTBOUND in wanted and transaction.notes.get("queue.wants") == OUTBOUND:
+                transaction.relaying = True
+        return None
+
+    # ---- handing it over
 
     def hook_queue(self, connection: Connection) -> Answer:
         assert connection.transaction is not None  # there is one at hook queue
-        if connection.transaction.notes.get("queue.wants", "smtp_forward") != "smtp_forward":
+        if connection.transaction.notes.get("queue.wants", OURS) != OURS:
             return None
         replies: dict[Address, Reply] = {}
-        for target, rcpts in self.by_target(connection.transaction.rcpt_to).items():
+        for target, rcpts in self.by_target(connection.transaction).items():
             replies.update(self.forward(target, rcpts, connection.transaction))
         return answer_of(replies)
 
@@ -100,55 +234,85 @@ class SmtpForward(Plugin):
         assert connection.transaction is not None  # there is one at hook queue_outbound
         if connection.transaction.hold_until is not None:
             return None  # only our own queue can hold it (RFC 4865)
-        return self.hook_queue(connection) if self.enable_outbound else None
-
-    def by_target(self, rcpts: Sequence[Address]) -> dict[Target, list[Address]]:
-        groups: dict[Target, list[Address]] = {}
-        for rcpt in dict.fromkeys(rcpts):
-            groups.setdefault(self.targets.get(rcpt.host, self.targets[MAIN]), []).append(rcpt)
-        return groups
+        if not all(target.enable_outbound for target in self.by_target(connection.transaction)):
+            return None
+        return self.hook_queue(connection)
 
     def forward(self, target: Target, rcpts: Sequence[Address], transaction: Transaction) -> Replies:
-        """One reply for each recipient; a server that is not there, or goes away, means try again later."""
-        try:
-            return self.send(target, rcpts, transaction)
-        except ClientError as error:
-            self.logerror(f"forwarding to {target.hop} failed: {error}", transaction)
-            known = error.replies if isinstance(error, BrokenConversation) else {}
-            return {rcpt: known.get(rcpt, UNREACHABLE) for rcpt in rcpts}
+        """One reply for each recipient; when no server is there, or it goes away, that is to try again later.
 
-    def send(self, target: Target, rcpts: Sequence[Address], transaction: Transaction) -> Replies:
+        The next server of a pool is asked for those without a reply, unless the message may have been taken for them.
+        """
+        replies: dict[Address, Reply] = {}
+        for hop in self.health.up_first(taking_turns(target.hops)):
+            try:
+                self.send(hop, target, rcpts, transaction, replies)
+                break
+            except BrokenConversation as error:
+                replies.update(error.replies)
+                self.note_failure(hop, error, transaction)
+                if error.phase == "dot":
+                    break
+            except ClientError as error:
+                self.note_failure(hop, error, transaction)
+        return {rcpt: replies.get(rcpt, UNREACHABLE) for rcpt in rcpts}
+
+    def note_failure(self, hop: NextHop, error: ClientError, transaction: Transaction) -> None:
+        self.logerror(f"forwarding to {hop} failed: {error}", transaction)
+        refused = isinstance(error, Rejected) or is_our_own(error.__cause__)
+        if error.phase in ("connect", "banner") and not refused:
+            self.health.failed(hop, str(error))
+
+    def send(
+        self,
+        hop: NextHop,
+        target: Target,
+        rcpts: Sequence[Address],
+        transaction: Transaction,
+        replies: dict[Address, Reply],
+    ) -> None:
+        """Put into `replies` what one server says about the recipients that are not in there. Raises ClientError."""
         require_tls = "REQUIRETLS" in transaction.params  # RFC 8689: promised when the mail was accepted
         client = SmtpClient.connect(
-            replace(target.hop, tls="required") if require_tls else target.hop,
+            replace(hop, tls="required") if require_tls else hop,
             helo=self.helo,
             connect_timeout=target.connect_timeout,
+            timeouts=target.timeouts,
             logger=self.logger,
             uuid=transaction.uuid,
         )
         try:
-            replies = client.send(
-                transaction.mail_from,
-                rcpts,
-                transaction.message_stream,
-                eight_bit=True,
-                smtputf8="SMTPUTF8" in transaction.params,
-                require_tls=require_tls,
-                mail_params=transaction.params,
-                rcpt_params=transaction.rcpt_params,
-            )
+            self.health.succeeded(hop)
+            waiting = [rcpt for rcpt in rcpts if rcpt not in replies]
+            for envelope in [[rcpt] for rcpt in waiting] if target.one_by_one else [waiting]:
+                answers = client.send(
+                    transaction.mail_from,
+                    envelope,
+                    transaction.message_stream,
+                    eight_bit=True,
+                    smtputf8="SMTPUTF8" in transaction.params,
+                    require_tls=require_tls,
+                    mail_params=transaction.params,
+                    rcpt_params=transaction.rcpt_params,
+                )
+                replies.update(answers)
             client.quit()
-            return replies
         finally:
             client.close()
 
 
+def section_key(name: str) -> str:
+    """The name of a section as addresses have it: a domain, or with domain_selector=mail_from an address."""
+    user, at, domain = name.strip().rpartition("@")
+    return f"{user.lower()}{at}{domain_key(domain)}"
+
+
 def settings_for(name: str, ini: Mapping[str, Section]) -> Section:
-    """A section over [main]. One that names a host of its own takes neither port nor password from there."""
+    """A section over [main]. One that names a server of its own takes neither port nor password from there."""
     main, own = _written(ini[MAIN]), _written(ini[name])
-    if name != MAIN and "host" in own:
-        shared: Section = {key: main[key] for key in ("enable_tls", "connect_timeout") if key in main}
-        return {"port": SMTP_PORT, **shared, **own}
+    if name != MAIN and ("host" in own or "forwarding_host_pool" in own):
+        shared: Section = {key: main[key] for key in SHARED if key in main}
+        return {"port": LMTP_PORT if own.get("using_lmtp") else SMTP_PORT, **shared, **own}
     return {**main, **own}
 
 
@@ -159,20 +323,60 @@ def _written(section: Section) -> dict[str, Any]:
 
 def target_of(section: Section, password: str | None) -> Target:
     """Raises ValueError saying what is wrong."""
-    port, seconds = section["port"], section["connect_timeout"]
+    bind = section.get("bind")
+    if bind and not is_ip(bind):
+        raise ValueError(f"bind must be an IP address, not {bind!r}")
+    hops = tuple(
+        replace(
+            hop,
+            bind=bind,
+            bind_helo=section.get("bind_helo"),
+            using_lmtp=hop.using_lmtp or bool(section.get("using_lmtp")),
+            auth_type=section.get("auth_type"),
+            auth_user=section.get("auth_user"),
+            auth_pass=password,
+        )
+        for hop in servers(section)
+    )
+    return Target(
+        hops,
+        positive(section, "connect_timeout", 30),
+        timeouts_of(section),
+        bool(section.get("one_message_per_rcpt")),
+        bool(section.get("enable_outbound")),
+        section.get("queue") or OURS,
+    )
+
+
+def servers(section: Section) -> list[NextHop]:
+    """Those of forwarding_host_pool, else the one of host and port."""
+    tls: Literal["opportunistic", "off"] = "opportunistic" if section.get("enable_tls") else "off"
+    if pool := section.get("forwarding_host_pool"):
+        try:
+            return read_pool(pool, tls=tls)
+        except ValueError as error:
+            raise ValueError(f"forwarding_host_pool: {error}") from None
+    port = section["port"]
     if not isinstance(port, int) or not 0 < port < 65536:
         raise ValueError(f"port must be a whole number from 1 to 65535, not {port!r}")
+    return [NextHop(section["host"], port, tls=tls)]
+
+
+def positive(section: Section, key: str, default: float) -> float:
+    """A number of seconds. Raises ValueError."""
+    seconds = section.get(key, default)
     if not isinstance(seconds, int | float) or seconds <= 0:
-        raise ValueError(f"connect_timeout must be a number of seconds, not {seconds!r}")
-    hop = NextHop(
-        section["host"],
-        port,
-        auth_type=section.get("auth_type"),
-        auth_user=section.get("auth_user"),
-        auth_pass=password,
-        tls="opportunistic" if section.get("enable_tls") else "off",
-    )
-    return Target(hop, seconds)
+        raise ValueError(f"{key} must be a number of seconds, not {seconds!r}")
+    return float(seconds)
+
+
+def timeouts_of(section: Section) -> Timeouts:
+    """Those of RFC 5321, or idle_timeout for each step."""
+    if not section.get("idle_timeout"):
+        return Timeouts()
+    idle = positive(section, "idle_timeout", 0)
+    steps = ("banner", "hello", "tls", "auth", "mail", "rcpt", "data", "chunk", "dot")
+    return Timeouts(**dict.fromkeys(steps, idle))
 
 
 def answer_of(replies: Replies) -> Answer:

@@ -52,6 +52,7 @@ def test_parse(text: str, expected: NextHop) -> None:
         "mx\r\nRSET.example",
         "[2001:db8::zz]",
         "smtp://mx.example?x=1",
+        "smtps:///run/sock",
         "-mx.example",
     ],
 )

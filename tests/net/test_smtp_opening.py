@@ -379,3 +379,24 @@ def test_a_peer_that_hangs_up_during_auth() -> None:
     with ScriptedPeer(session) as peer, pytest.raises(ConnectionLost) as lost:
         connect(replace(peer.hop, auth_user="joe", auth_pass=PASSWORD))
     assert lost.value.phase == "auth" and PASSWORD not in str(lost.value)
+
+
+# -- implicit TLS (RFC 8314)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_from_the_first_byte_is_verified_and_never_falls_back(trusted: bool, tls: Authority) -> None:
+    def session(peer: Peer) -> None:
+        peer.start_tls(tls.server if trusted else tls.stranger)
+        peer.greet()
+        take_mail(peer)
+
+    with ScriptedPeer(session) as peer:
+        hop = replace(named(peer), tls="required", implicit_tls=True)
+        if not trusted:
+            with pytest.raises(TlsFailed):
+                connect(hop, cafile=tls.cafile)
+            return
+        client = connect(hop, cafile=tls.cafile)
+        assert client.secured
+        client.close()

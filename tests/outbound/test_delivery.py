@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -40,8 +41,10 @@ class Bench:
         resolver = Resolver(["127.0.0.1"], port=self.dns.port, timeout=1.0, lifetime=1.0)
         settings = OutboundSettings(connect_timeout=5)
         smart = [
-            hop if isinstance(hop, NextHop) else NextHop(hop.host, hop.port, tls="off", using_lmtp=hop.lmtp)
-            for hop in hops
+            replace(hop, priority=turn)
+            if isinstance(hop, NextHop)
+            else NextHop(hop.host, hop.port, priority=turn, tls="off", using_lmtp=hop.lmtp)
+            for turn, hop in enumerate(hops)
         ]
         self.pool = ClientPool()
         self.router = Router(resolver, runner, runner._logger, settings, smart)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mta.config.schema import OutboundSettings, SmarthostSettings
+from mta.config.schema import (
+    OutboundPoolSettings,
+    OutboundRouteSettings,
+    OutboundSettings,
+    SmarthostSettings,
+)
+from mta.config.sources import Source
 from mta.outbound import engine as engine_module
 from mta.outbound.smarthost import SmarthostError
 from mta.plugin.hooks import Plugin
@@ -302,9 +308,26 @@ def test_reload_with_a_bad_smarthost_section_keeps_the_old_one(site, mx) -> None
     relay = site(mx).start()
     bad = SmarthostSettings(host=("127.0.0.1:1",), auth_user="me")
     relay.outbound.configure(replace(relay.settings, smarthost=bad))
-    assert relay.logged("the smarthosts stay as they were")
+    assert relay.logged("smarthosts, routes and pools stay as they were")
     relay.submit()
     assert eventually(relay.empty)
+
+
+def test_routes_and_pools_change_while_mail_goes_out(site, mx) -> None:
+    relay = site(None).start()
+    pool = OutboundPoolSettings(source=(Source("127.0.0.7"),))
+    route = OutboundRouteSettings(recipients=("b.test",), host=(mx.smarthost,), tls="off", pool="p")
+    relay.outbound.change_routes([("r", route)])
+    assert relay.logged(
+        "there is no [p] in outbound_pools.ini; smarthosts, routes and pools stay as they were"
+    )
+    relay.outbound.change_pools([("p", pool)])
+    relay.submit()
+    assert eventually(relay.empty)
+    relay.outbound.change_pools([])
+    relay.submit()
+    assert eventually(relay.empty)
+    assert set(mx.peers) == {"127.0.0.7"} and len(mx.messages) == 2
 
 
 def test_start_with_a_bad_smarthost_section_is_refused(site) -> None:

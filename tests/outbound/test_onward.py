@@ -12,10 +12,9 @@ from mta.config.schema import OutboundSettings, TimeoutSettings
 from mta.net.client_pool import ClientPool
 from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
-from mta.notes import Notes
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
-from mta.outbound.onward import NOTHING, as_noted, is_late, onward, time_left
+from mta.outbound.onward import NOTHING, is_late, onward, time_left
 from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome
 from mta.outbound.route import Router
 from tests.support.fake_mx import FakeMx
@@ -70,23 +69,6 @@ def test_time_left(by: str, seconds: int, expected: str | None) -> None:
 )
 def test_mail_whose_time_is_over_is_late(by: str, seconds_ago: float, late: bool) -> None:
     assert is_late(mail(BY=by, seconds_ago=seconds_ago - 0.5).todo) is late
-
-
-@pytest.mark.parametrize(
-    ("notes", "bind", "helo"),
-    [
-        ({}, None, None),
-        ({"outbound_ip": "127.0.0.5"}, "127.0.0.5", None),
-        ({"outbound_helo": "other.test"}, None, "other.test"),
-        ({"outbound_ip": "nowhere", "outbound_helo": ""}, None, None),
-        ({"outbound_ip": 5, "outbound_helo": ["x"]}, None, None),
-    ],
-)
-def test_a_plugin_may_note_our_address_and_name(
-    notes: dict[str, object], bind: str | None, helo: str | None
-) -> None:
-    hop = as_noted(HOP, Notes(notes))
-    assert (hop.bind, hop.bind_helo) == (bind, helo)
 
 
 # -- the whole way

@@ -5,9 +5,11 @@ import socket
 import pytest
 
 from mta.message.header import Header
-from mta.plugin import DENY, DENYSOFT, DSN, OK, PluginError
+from mta.notes import Notes
+from mta.plugin import DENY, DENYSOFT, DSN, OK, Address, PluginError
 from mta.plugin.verdict import CONT
-from tests.support.plugins import connection_from, loaded, with_mail
+from tests.support.fake_mx import FakeMx
+from tests.support.plugins import connection_from, hmail_to, loaded, with_mail
 from tests.support.sink import EXTENSIONS, RecordingSink
 
 NAME = "queue/smtp_forward"
@@ -239,7 +241,7 @@ def test_one_server_that_fails_is_not_hidden_by_one_that_does_not(tmp_path, sink
 
 def hops(runner):
     plugin = runner.chains["queue"][0].method.__self__
-    return {name: target.hop for name, target in plugin.targets.items()}
+    return {name: target.hops[0] for name, target in {"main": plugin.main, **plugin.targets}.items()}
 
 
 def test_sections_lie_over_main_but_passwords_stay_with_their_host(tmp_path):
@@ -283,6 +285,16 @@ def test_logging_in(tmp_path):
         ("[main]\nport=99999\n", "smtp_forward.ini [main]: port must be a whole number from 1 to 65535"),
         ("[x.example]\nhost=h\nport=smtp\n", "smtp_forward.ini [x.example]: port must be"),
         ("[main]\nconnect_timeout=soon\n", "smtp_forward.ini [main]: connect_timeout must be"),
+        ("[main]\nidle_timeout=soon\n", "smtp_forward.ini [main]: idle_timeout must be a number of seconds"),
+        ("[main]\nbind=here\n", "smtp_forward.ini [main]: bind must be an IP address, not 'here'"),
+        (
+            "[main]\nforwarding_host_pool=a b:c\n",
+            "smtp_forward.ini [main]: forwarding_host_pool: b:c is not a host",
+        ),
+        (
+            "[main]\nauth_user=u\nauth_pass_env=NO_SUCH_VARIABLE\n",
+            "no password in the variable NO_SUCH_VARIABLE",
+        ),
         ("[main]\nauth_user=u\nauth_pass_file=nowhere\n", "there is no password in auth_pass_file nowhere"),
     ],
 )
@@ -297,10 +309,202 @@ def test_a_bad_change_keeps_what_was(tmp_path, sink):
     plugin = runner.chains["queue"][0].method.__self__
     before = plugin.targets
     plugin.reload({"main": {"host": "h", "port": "x", "connect_timeout": 1, "enable_outbound": True}})
-    assert plugin.targets is before and plugin.enable_outbound is False
+    assert plugin.targets is before and plugin.main.enable_outbound is False
     assert any("the settings stay as they were" in line for line in lines)
 
 
 def test_there_is_no_timeout_after_which_mail_would_be_delivered_twice(tmp_path, sink):
     runner, _ = forward(tmp_path, main(sink))
     assert runner.chains["queue"][0].timeout == 0
+
+
+# ---- several servers
+
+
+def test_a_pool_shares_the_mail_and_one_that_is_not_there_is_asked_last(tmp_path):
+    with RecordingSink() as first, RecordingSink() as second:
+        pool = f"127.0.0.1:{first.port}, 127.0.0.1:{second.port}, 127.0.0.1:{closed_port()}"
+        runner, lines = forward(tmp_path, f"[main]\nforwarding_host_pool={pool}\n")
+        for _ in range(30):
+            assert runner.run("queue", message_to("bob@example.org")).code is OK
+        assert first.messages and second.messages
+        assert len(first.messages) + len(second.messages) == 30
+    assert sum("is down, asked last for 10 seconds" in line for line in lines) <= 1
+    assert sum("[ERROR]" in line for line in lines) <= 1
+
+
+def test_priorities_in_a_pool_and_how_long_a_dead_host_is_dead(tmp_path, sink):
+    pool = f"127.0.0.1:{closed_port()} 1, 127.0.0.1:{sink.port} 2"
+    ini = f"[main]\nforwarding_host_pool={pool}\ndead_forwarding_host_retry_secs=77\n"
+    runner, lines = forward(tmp_path, ini)
+    for _ in range(3):
+        assert runner.run("queue", message_to("bob@example.org")).code is OK
+    assert [line for line in lines if "is down, asked last for 77 seconds" in line]
+    assert sum("[ERROR]" in line for line in lines) == 1
+
+
+def test_nobody_is_asked_again_who_has_an_answer(tmp_path, sink):
+    with FakeMx(extensions=()) as broken:
+        broken.reply("rcpt", GONE, rcpt="a@example.org").drop("data")
+        pool = f"127.0.0.1:{broken.port} 1, 127.0.0.1:{sink.port} 2"
+        runner, _ = forward(tmp_path, f"[main]\nforwarding_host_pool={pool}\n")
+        verdict = runner.run("queue", message_to("a@example.org", "b@example.org"))
+    assert said(verdict)[:2] == (DENY, 550)
+    assert [message.rcpts for message in sink.messages] == [("b@example.org",)]
+
+
+def test_after_the_dot_no_other_server_is_asked(tmp_path, sink):
+    def script(at, *_):
+        if at == "dot":
+            raise EOFError
+
+    with RecordingSink(script) as broken:
+        pool = f"127.0.0.1:{broken.port} 1, 127.0.0.1:{sink.port} 2"
+        runner, _ = forward(tmp_path, f"[main]\nforwarding_host_pool={pool}\n")
+        assert runner.run("queue", message_to("b@example.org")).code is DENYSOFT
+    assert sink.commands == []
+
+
+# ---- how it is spoken to
+
+
+def test_one_message_for_each_recipient_over_one_connection(tmp_path, sink):
+    runner, _ = forward(tmp_path, main(sink, more="one_message_per_rcpt=true"))
+    assert runner.run("queue", message_to("a@example.org", "b@example.org")).code is OK
+    assert [message.rcpts for message in sink.messages] == [("a@example.org",), ("b@example.org",)]
+    assert sum(command.startswith("EHLO") for command in sink.commands) == 1
+
+
+def test_lmtp_from_an_address_and_with_a_name_of_its_own(tmp_path):
+    with FakeMx(lmtp=True) as mx:
+        mx.reply("dot", "250 ok", rcpt="a@example.org").reply("dot", FULL, rcpt="b@example.org")
+        ini = (
+            f"[main]\nhost=127.0.0.1\nport={mx.port}\nusing_lmtp=true\nbind=127.0.0.9\nbind_helo=nine.test\n"
+        )
+        runner, _ = forward(tmp_path, ini)
+        verdict = runner.run("queue", message_to("a@example.org", "b@example.org"))
+    assert (verdict.code, list(verdict.message.lines)) == (DENYSOFT, ["<b@example.org>: full"])
+    assert (mx.commands[0], mx.peers, mx.rcpts()) == ("LHLO nine.test", ["127.0.0.9"], ["a@example.org"])
+
+
+@pytest.mark.parametrize(
+    ("written", "mail", "dot"), [("", 300, 600), ("idle_timeout=0", 300, 600), ("idle_timeout=7", 7, 7)]
+)
+def test_how_long_a_server_may_be_silent(tmp_path, written, mail, dot):
+    runner, _ = forward(tmp_path, f"[main]\nhost=m\n{written}\n[a.example]\nhost=h\n")
+    plugin = runner.chains["queue"][0].method.__self__
+    for target in (plugin.main, plugin.targets["a.example"]):
+        assert (target.timeouts.mail, target.timeouts.dot, target.timeouts.quit) == (mail, dot, 5)
+
+
+# ---- sections
+
+
+def mx_hop(runner, domain, sender="alice@client.example", **notes):
+    hmail = hmail_to(domain)
+    hmail.todo.notes = Notes()
+    hmail.todo.mail_from = Address.parse(sender)
+    for path, value in notes.items():
+        hmail.todo.notes.set(path.replace("_", ".", 1), value)
+    verdict = runner.run("get_mx", hmail, domain)
+    return [(hop.host, hop.port, hop.using_lmtp) for hop in verdict.message] if verdict.code is OK else None
+
+
+def test_mail_in_the_queue_goes_to_the_server_of_its_section(tmp_path):
+    ini = "[main]\nhost=m\n[a.example]\nhost=h\n[b.example]\nhost=l\nusing_lmtp=true\n"
+    runner, _ = forward(tmp_path, ini)
+    assert mx_hop(runner, "a.example") == [("h", 25, False)]
+    assert mx_hop(runner, "b.example", queue_wants="outbound") == [("l", 24, True)]
+    assert mx_hop(runner, "c.example") is None
+    assert mx_hop(runner, "a.example", queue_wants="quarantine") is None
+    assert mx_hop(runner, "a.example", queue_next_hop="smtp://x") is None
+
+
+def test_the_sender_may_choose_the_section(tmp_path):
+    with RecordingSink() as first, RecordingSink() as second, RecordingSink() as third:
+        ini = main(first, more="domain_selector=mail_from") + (
+            f"[corp.example]\nport={second.port}\n[Boss@corp.example]\nport={third.port}\n"
+        )
+        runner, _ = forward(tmp_path, ini)
+        for sender in ("<>", "joe@other.example", "joe@corp.example", "boss@corp.example"):
+            assert runner.run("queue", message_to("a@corp.example", mail_from=sender)).code is OK
+        assert [len(sink.messages) for sink in (first, second, third)] == [2, 1, 1]
+        assert mx_hop(runner, "b.example", sender="boss@corp.example") == [("127.0.0.1", third.port, False)]
+
+
+@pytest.mark.parametrize(("section", "code"), [("[a.example]\nenable_outbound=false\n", CONT), ("", OK)])
+def test_a_section_may_leave_outgoing_mail_to_the_queue(tmp_path, sink, section, code):
+    runner, _ = forward(tmp_path, main(sink, more="enable_outbound=true") + section)
+    assert runner.run("queue_outbound", message_to("bob@a.example", relaying=True)).code is code
+
+
+# ---- who may send, and to whom
+
+
+@pytest.mark.parametrize(
+    ("sender", "relaying", "code"),
+    [
+        ("joe@a.example", False, DENY),
+        ("joe@a.example", True, CONT),
+        ("joe@b.example", False, CONT),
+        ("joe@main", False, CONT),
+        ("<>", False, CONT),
+    ],
+)
+def test_check_sender(tmp_path, sender, relaying, code):
+    runner, _ = forward(tmp_path, "[main]\ncheck_sender=true\n[a.example]\nhost=h\n")
+    connection = message_to(mail_from=sender, relaying=relaying)
+    verdict = runner.run("mail", connection, connection.transaction.mail_from, {})
+    assert verdict.code is code
+    assert verdict.message == ("Spoofed MAIL FROM" if code is DENY else None)
+
+
+def rcpt(runner, connection, address):
+    parsed = Address.parse(address)
+    verdict = runner.run("rcpt", connection, parsed, {})
+    if verdict.code is OK:
+        connection.transaction.rcpt_to.append(parsed)
+    return verdict
+
+
+CHECKING = (
+    "[main]\nhost=m\ncheck_sender=true\ncheck_recipient=true\n[a.example]\n[also.example]\n"
+    "[b.example]\nhost=b\n[c.example]\nqueue=outbound\n"
+)
+
+
+def test_check_recipient_keeps_servers_and_queues_apart(tmp_path):
+    runner, _ = forward(tmp_path, CHECKING)
+    connection = message_to()
+    answers = [
+        rcpt(runner, connection, f"joe@{name}.example").code for name in ("x", "a", "also", "b", "c", "main")
+    ]
+    assert answers == [CONT, OK, OK, DENYSOFT, DENYSOFT, CONT]
+    assert rcpt(runner, connection, "joe@b.example").message == "Split transaction, retry soon"
+    assert connection.transaction.notes.get("queue.wants") == "smtp_forward"
+
+
+def test_a_section_may_want_its_mail_queued_here(tmp_path):
+    runner, _ = forward(tmp_path, CHECKING)
+    connection = message_to()
+    assert rcpt(runner, connection, "joe@c.example").code is OK
+    assert not connection.relaying
+    runner.run("data", connection)
+    assert connection.relaying and connection.transaction.notes.get("queue.wants") == "outbound"
+    other = message_to()
+    rcpt(runner, other, "joe@a.example")
+    runner.run("data", other)
+    assert not other.relaying
+
+
+def test_our_own_senders_may_send_anywhere(tmp_path):
+    runner, _ = forward(tmp_path, CHECKING)
+    connection = message_to(mail_from="joe@a.example", relaying=True)
+    runner.run("mail", connection, connection.transaction.mail_from, {})
+    assert rcpt(runner, connection, "ann@far.example").code is OK
+    assert connection.transaction.notes.get("queue.wants") == "outbound"
+
+
+def test_nothing_is_checked_unless_asked_for(tmp_path):
+    runner, _ = forward(tmp_path, "[main]\nhost=m\n[a.example]\n")
+    assert not runner.has("mail") and not runner.has("rcpt") and not runner.has("data")

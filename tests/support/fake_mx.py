@@ -58,13 +58,15 @@ class FakeMx:
         self.lmtp = lmtp
         self.messages: list[Received] = []
         self.commands: list[str] = []
+        self.peers: list[str] = []
         self.sessions = 0
         self.quits = 0
         self._scripts: dict[str, Script] = {}
         self._drops: dict[str, int] = {}
         self._slow: dict[str, float] = defaultdict(float)
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server((host, 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -91,7 +93,7 @@ class FakeMx:
     @property
     def smarthost(self) -> str:
         """The server as outbound.ini names it."""
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def rcpts(self) -> list[str]:
         """Every recipient a message was taken for."""
@@ -127,9 +129,10 @@ class FakeMx:
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, peer = self._listener.accept()
             except OSError:
                 return
+            self.peers.append(peer[0])
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
