@@ -338,9 +338,9 @@ def test_certificates_where_tls_is_wanted(house: Path, spoil: Callable[[Path], N
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("ca=missing.pem", "config/tls.ini:2: warning: [outbound] ca: there is no file missing.pem"),
-        ("key=own.pem", "config/tls.ini:2: warning: [outbound] key: there is no key and certificate in own.pem, tls_cert.pem"),
-        ("ciphers=NONE-SUCH", "config/tls.ini:2: warning: [outbound] ciphers: no cipher match"),
+        ("ca=missing.pem", "config/tls.ini:2: error: [outbound] ca: there is no file missing.pem: no certificate proves anything until it is there, and mail that needs proof waits; put the PEM file there, or leave `ca` empty for the system's authorities"),
+        ("key=own.pem", "config/tls.ini:2: error: [outbound] key: there is no key and certificate in own.pem, tls_cert.pem"),
+        ("ciphers=NONE-SUCH", "config/tls.ini:2: error: [outbound] ciphers: no cipher match"),
     ],
 )  # fmt: skip
 def test_what_we_show_and_believe_when_we_open_a_connection(house: Path, setting: str, line: str) -> None:
