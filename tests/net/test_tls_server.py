@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mta.net.certificates import pair_up, read_pem
-from mta.net.tls_layer import TlsLayer
 from mta.net.tls_server import TlsServer
 from mta.net.tls_server_layer import ServerTlsLayer
 from tests.support.install import eventually
 from tests.support.tls import ECDSA, RSA, Authority, Site, names, trusting
+from tests.support.tls_layer import TlsLayer
 
 
 @pytest.fixture(scope="module")
