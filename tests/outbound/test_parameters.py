@@ -211,6 +211,8 @@ def test_what_is_late_already_is_offered_to_nobody(site: Site, mx: FakeMx) -> No
     assert b"Status: 5.4.7" in mx.messages[0].data
     assert mx.count("RCPT TO:<joe@b.test>") == 0
     assert site.outbound.counters.expired == 1
+    # The log leads from the report to the mail that it is about.
+    assert any("Sending email" in line and "origin=UUID.1.1" in line for line in site.lines)
     assert any(
         "rejected: Delivery time expired" in line and "category=expired" in line for line in site.lines
     )
