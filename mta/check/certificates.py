@@ -24,7 +24,7 @@ def check_certificates(config: Config, findings: Findings, now: datetime | None 
     moment = now or datetime.now(UTC)
     material = read_material(config, config.settings(TlsSettings), moment)
     for problem in material.problems:
-        findings.add(severity, problem)
+        findings.add(Severity.ERROR if problem.fatal else severity, problem)
     findings.notices(read_clients(config, config.settings(TlsSettings))[1])
     for pair in material.pairs:
         if pair.chain[0].not_valid_before_utc > moment:
