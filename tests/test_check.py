@@ -350,6 +350,21 @@ def test_what_we_show_and_believe_when_we_open_a_connection(house: Path, setting
     assert start(house) is None
 
 
+@pytest.mark.parametrize(
+    ("ini", "line"),
+    [
+        ("ca=missing.pem\n", "config/tls.ini:1: error: [main] ca: there is no file missing.pem: no client is authorised"),
+        ("[mutual_auth_hosts]\na.test=\nmx.test=c.test\n", "config/tls.ini:3: error: [mutual_auth_hosts] mx.test: there is no key and certificate for c.test in "),
+    ],
+)  # fmt: skip
+def test_what_is_an_error_in_any_case(house: Path, ini: str, line: str) -> None:
+    certify(house, "mx.example.test")
+    write(house, {"tls.ini": ini})
+    (said,) = found(house)
+    assert said.startswith(line)
+    assert start(house) is None
+
+
 def test_a_port_for_tls_wants_a_certificate(house: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
