@@ -25,6 +25,7 @@ from mta.outbound.waiting import Waiting
 
 HOT_BYTES = 64 * 1024 * 1024  # messages kept in memory for their first attempt; above it they are read back
 HOT_OVERHEAD = 4096  # what a waiting entry takes besides its message, roughly
+LOAD_AGAIN = 30.0  # seconds until another try when the directory could not be read
 LOAD_BATCH = 256  # names per turn at start-up, so that mail is served meanwhile
 LONGEST_SLEEP = 60.0  # seconds; the wall clock may be set while we wait
 
@@ -186,15 +187,24 @@ class Engine:
 
     def _load(self) -> None:
         """Push the names that lay in the spool when it was opened; the spool passes over what came since."""
+        while (count := self._load_names()) is None:
+            sleep(LOAD_AGAIN)
+        self._logger.info("queue loaded", {"entries": count}, origin="outbound")
+
+    def _load_names(self) -> int | None:
+        """How many there were; None when not even the first could be read, so that it is worth another try."""
         count = 0
         try:
             for count, name in enumerate(self._spool.walk(), start=1):
-                self.put(Later(name, 0 if self._flushed and not name.is_held else name.next_attempt))
+                due_ms = 0 if self._flushed and not name.is_held else name.next_attempt
+                if self._waits.push(due_ms, name.text):
+                    self._changed.set()
                 if count % LOAD_BATCH == 0:
                     sleep(0)
         except SpoolError as error:
             self._logger.crit(f"cannot read the whole queue: {error}", origin="outbound")
-        self._logger.info("queue loaded", {"entries": count}, origin="outbound")
+            return count or None
+        return count
 
     # -- what goes out
 
@@ -216,7 +226,9 @@ class Engine:
             self._changed.clear()
             if jump := self._clock.jump():
                 self._logger.warn(f"the clock was set by {jump / 1000:g} seconds", origin="outbound")
-                self._waits.shift(jump)
+                # Forth: a clock that was slow when the names were read may have been put right, so their times count.
+                if jump < 0:
+                    self._waits.shift(jump)
             if self._waits.sites.forget_idle(time.monotonic()):
                 self._attempts.hints.clear()
             while self._has_room and (job := self._next()):

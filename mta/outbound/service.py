@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from gevent import Greenlet, spawn
+
 from mta.config.bounce_rules import parse_rules
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
@@ -23,6 +25,7 @@ from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
 from mta.outbound.suspensions import Suspensions
+from mta.outbound.tls_reporter import TlsReporter, sender_of
 from mta.outbound.waiting import Waiting
 from mta.plugin.offload import Threads
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from mta.outbound.counters import Counters
     from mta.outbound.hmail import HMail
     from mta.outbound.spool import Spool
+    from mta.outbound.tls_diary import TlsDiary
     from mta.outbound.tls_policy import TlsPolicies
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
@@ -48,7 +52,7 @@ class Outbound:
     spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
     bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
     operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
-    routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
+    diary: where results for TLS reports are kept. routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
     can not be used.
     """
 
@@ -68,6 +72,7 @@ class Outbound:
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
+        diary: TlsDiary | None = None,
     ) -> None:
         self._logger = logger
         self._settings = settings
@@ -106,8 +111,16 @@ class Outbound:
             lambda site: self.engine.left(site),
         )
         self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
-        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, Threads().run)
+        threads = Threads()
+        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, threads.run)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
+        self._me = me
+        self._reporter: TlsReporter | None = None
+        self._reporting: Greenlet[[], None] | None = None
+        if tls is not None and diary is not None:
+            sender = sender_of(settings.tls_rpt, me)
+            self._reporter = TlsReporter(diary, resolver, self.send, logger, sender, threads.run)
+            tls.on_tls_result = self._reporter.collect
 
     def submit(self, transaction: Transaction) -> Reply:
         """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
@@ -131,10 +144,15 @@ class Outbound:
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""
         self.engine.start()
+        if self._reporter is not None:
+            self._reporting = spawn(self._reporter.run)
 
     def stop(self, drain_seconds: float = 30.0) -> None:
         """Finish what is under way, for at most so many seconds, then say good-bye to the next hops."""
         self.engine.stop(drain_seconds)
+        if self._reporter is not None and self._reporting is not None:
+            self._reporting.kill()
+            self._reporter.save()
         self.pool.close_all()
 
     def flush(self) -> None:
@@ -158,6 +176,8 @@ class Outbound:
         self._router.settings = settings
         self._change_ways(settings)
         self._router.tls.security = settings.security
+        if self._reporter is not None:
+            self._reporter.sender = sender_of(settings.tls_rpt, self._me)
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings

@@ -317,7 +317,7 @@ def seconds(answer: object, default: float) -> float:
 
 
 def _why(outcome: Outcome) -> str:
-    host = f"{outcome.peer.host} said: " if outcome.peer is not None else ""
+    host = f"{outcome.peer.host}: " if outcome.peer is not None else ""
     return f"{host}{outcome.reply}"
 
 
