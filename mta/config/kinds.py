@@ -142,6 +142,13 @@ def _hosts_or_networks(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _host_or_network(text: str) -> str:
+    found = _hosts_or_networks([text])
+    if not found:
+        raise ValueError("there is no host")
+    return found[0]
+
+
 def _ports(texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(_PORT.parse([text]) for text in _commas(texts))
 
@@ -218,6 +225,7 @@ NETWORKS: Kind[tuple[str, ...]] = Kind(
 HOSTS_OR_NETWORKS: Kind[tuple[str, ...]] = Kind(
     "a domain, a host name, an address or a network, one each", _hosts_or_networks, ", ".join, array=True
 )
+HOST_OR_NETWORK = scalar("a host name, an address or a network such as 192.0.2.0/24", _host_or_network)
 _PORT = whole(1, 65535)
 PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)
 PORT_LINES = Kind("a port from 1 to 65535, one each", _ports, _show_ports, array=True)

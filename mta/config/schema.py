@@ -15,6 +15,7 @@ from mta.config.kinds import (
     DOMAINS,
     FLAG,
     FLAG_OR_SAME,
+    HOST_OR_NETWORK,
     HOSTS,
     HOSTS_OR_NETWORKS,
     INTERVALS,
@@ -140,7 +141,7 @@ class OutboundTlsSettings(Settings):
 
     FILE: ClassVar[str] = "tls.ini"
 
-    key: tuple[str, ...] = setting("outbound", "key", LIST, (), "PEM file with the key of the certificate that hosts are shown who ask for one; empty: that of [main]. Only the first is used.")
+    key: tuple[str, ...] = setting("outbound", "key", LIST, (), "PEM file with the key of the certificate that every next hop is shown who asks for one; empty: that of [main], which is shown only if mutual_tls or [mutual_auth_hosts] says so. Only the first is used.")
     cert: tuple[str, ...] = setting("outbound", "cert", LIST, (), "PEM file with that certificate, followed by those of its issuers; empty: that of [main].")
     ca: str = setting("outbound", "ca", TEXT, "", "PEM file with the authorities whose certificates prove a host's name; empty: those of the system.")
     ciphers: str = setting("outbound", "ciphers", TEXT, "", "Ciphers of TLS 1.2 and before in the way of OpenSSL; empty: as in [main].")
@@ -170,7 +171,7 @@ class TlsSettings(Settings):
 
     FILE: ClassVar[str] = "tls.ini"
     REPEATED: ClassVar[str] = "main"  # [mail.example.com]: for clients that ask for that name
-    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports", "force_tls_hosts"})
+    ONCE: ClassVar[frozenset[str]] = frozenset({"requireAuthorized", "no_starttls_ports", "force_tls_hosts", "mutual_tls"})
 
     key: tuple[str, ...] = setting("main", "key", LIST, ("tls_key.pem",), "PEM files with private keys; several, or several lines `key[]=`, for an RSA and an ECDSA certificate. More of both may lie in the directory tls.")
     cert: tuple[str, ...] = setting("main", "cert", LIST, ("tls_cert.pem",), "PEM files with their certificates, each followed by those of its issuers.")
@@ -184,9 +185,12 @@ class TlsSettings(Settings):
     require_authorized: tuple[int, ...] = setting("main", "requireAuthorized", PORT_LINES, (), "The same on these ports only, one `requireAuthorized[]=` each: a client there must have a certificate.")
     no_starttls_ports: tuple[int, ...] = setting("main", "no_starttls_ports", PORT_LINES, (), "Ports where STARTTLS is not offered, one `no_starttls_ports[]=` each.")
     force_tls_hosts: tuple[str, ...] = setting("main", "force_tls_hosts", HOSTS_OR_NETWORKS, (), "The same as `force_tls_hosts[]` of [outbound].")
+    mutual_tls: bool = setting("main", "mutual_tls", FLAG, False, "Show our certificate, that of [outbound], to every next hop that asks for one; a `key` or `cert` in [outbound] does that without this.")
     no_tls_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("no_tls_hosts", "", TEXT, {}, "One address or network on each line: clients that are not offered STARTTLS, because theirs is broken.")})
     authorized_hosts: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts", "", LIST, {}, "One address or network on each line: clients that send mail only with a certificate that can be verified, and, when names follow, one for one of these names.", NETWORK)})
     authorized_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("authorized_hosts_exclude", "", TEXT, {}, "One address or network on each line: clients that never need a certificate, whatever else is said here.", NETWORK)})
+    mutual_auth_hosts: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("mutual_auth_hosts", "", TEXT, {}, "One next hop on each line, by host name, address or network, and the name in the certificate that it is shown when it asks for one; no name: that of [outbound]. This counts without mutual_tls, too.", HOST_OR_NETWORK)})
+    mutual_auth_hosts_exclude: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("mutual_auth_hosts_exclude", "", TEXT, {}, "One next hop on each line: those that are shown no certificate, unless [mutual_auth_hosts] names them.", HOST_OR_NETWORK)})
     outbound: OutboundTlsSettings = field(default_factory=OutboundTlsSettings, metadata={"group": OutboundTlsSettings})
     redis: TlsRedisSettings = field(default_factory=TlsRedisSettings, metadata={"group": TlsRedisSettings})
 

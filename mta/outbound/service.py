@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.counters import Counters
+    from mta.outbound.hmail import HMail
     from mta.outbound.spool import Spool
     from mta.outbound.tls_diary import TlsDiary
     from mta.outbound.tls_policy import TlsPolicies
@@ -82,7 +83,7 @@ class Outbound:
         self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         self._waits = schedule(settings)
-        self._bouncer = Bouncer(me, read_template, self.send, settings)
+        self._bouncer = Bouncer(me, read_template, self._send_report, settings)
         self._limits = limits or Limits(LimitSettings(), {})
         self._settler = Settler(
             spool,
@@ -134,6 +135,11 @@ class Outbound:
     ) -> Reply:
         """Queue a mail of our own; see mta.plugin.server.Server.send_email."""
         return self._submitter.send(mail_from, rcpts, contents, **options)
+
+    def _send_report(
+        self, mail_from: Address, rcpts: Sequence[Address], contents: bytes, hmail: HMail
+    ) -> Reply:
+        return self.send(mail_from, rcpts, contents, origin=hmail)
 
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""

@@ -114,9 +114,9 @@ class Settler:
         wait = self._next_wait(hmail) if deferrals else None
         if isinstance(wait, str):
             failures.update((rcpt, why.give_up(wait)) for rcpt, why in deferrals.items())
-            self.counters.expired += len(deferrals)
             wait, deferrals = None, {}
         self._count(successes, failures, deferrals)
+        self.counters.expired += sum(why.expired != "" for why in failures.values())
         if failures and self._bounced(hmail, failures, list(deferrals)):
             failures = {}
         if deferrals and wait is not None:
