@@ -17,7 +17,7 @@ from mta.outbound.hot import HotMessage
 from mta.outbound.job import Job
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.settle import Later
-from mta.outbound.sites import Site
+from mta.outbound.sites import NEVER, Site
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.steady import WallClock
 from mta.outbound.todo import Todo
@@ -147,7 +147,7 @@ class Engine:
         if site is not None:
             now = time.monotonic()
             if site.parked or site.wait(now):
-                self._waits.park(site, job, now)
+                self._park(site, job)
                 return
             if self._has_room:
                 site.enter(now)
@@ -165,6 +165,17 @@ class Engine:
         if self._has_room and not self._paused and (job := self._waits.next_at(site, now)):
             self._hire(job)
         self._waits.left(site, now)
+        self._look_after(site, now)
+
+    def _park(self, site: Site, job: Job) -> None:
+        now = time.monotonic()
+        self._waits.park(site, job, now)
+        self._look_after(site, now)
+
+    def _look_after(self, site: Site, now: float) -> None:
+        """Let the scheduler know of a site where something may begin without anything ending before."""
+        if site.parked and site.wait(now) != NEVER:
+            self._changed.set()
 
     # -- what an operator does
 
@@ -262,7 +273,7 @@ class Engine:
         finally:
             del self._under_way[name]
         if isinstance(result, Site):
-            self._waits.park(result, job, time.monotonic())
+            self._park(result, job)
             return
         self._reasons.pop(name, None)
         self._cool(job.hot)
