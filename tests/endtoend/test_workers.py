@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -60,7 +61,8 @@ def test_a_day_of_an_operator(relay_to: RelayTo) -> None:
         assert queue(relay, "hold", joe["id"], sue["id"]).stdout == "hold: 2 done\n"
         counts = status(relay)
         assert (counts["held"], counts["scheduled"], len(counts["workers"])) == (2, 0, 2)
-        assert "held:         2" in queue(relay, "stats").stdout
+        stats = queue(relay, "stats").stdout
+        assert "held:         2" in stats and f"workers:      2 (processes {pids(relay)[0]}, " in stats
 
         with ControlClient(relay.directory / "queue.state") as client:
             client.ask("suspend", scope="127.0.0.1", until=None, reason="they asked")
@@ -76,25 +78,37 @@ def test_a_day_of_an_operator(relay_to: RelayTo) -> None:
 
 def test_a_killed_worker_is_replaced_and_its_entries_are_delivered_once(relay_to: RelayTo) -> None:
     refusing = True
-    with RecordingSink(lambda stage, *_: REFUSED if stage == "rcpt" and refusing else None) as sink:
+    reached, end = threading.Event(), threading.Event()
+
+    def answer(stage: str, address: str, attempt: int) -> str | None:
+        if (stage, address, attempt) == ("mail", "slow@a.test", 1):
+            reached.set()
+            end.wait(60)
+        return REFUSED if stage == "rcpt" and refusing else None
+
+    with RecordingSink(answer) as sink:
         relay = relay_to(sink.port, config=TWO, retries="1h*3")
         entries = deferred(relay, (0, "joe@b.test"), (0, "ann@b.test"), (1, "sue@c.test"))
+        send_through(relay, 0, "eve@b.test", "slow@a.test")
+        assert reached.wait(20), "what was just accepted is under way"
         dead, other = pids(relay)
         left_over, live = (relay.queue / f"{TEMPORARY}{entries[slot]}" for slot in (0, 1))
         left_over.touch()
         live.touch()  # as if the other worker were writing it
         with frozen(other):
             os.kill(dead, signal.SIGKILL)
-            # Accepted by nobody yet: it waits on the socket that the master holds.
             assert eventually(lambda: not left_over.exists(), 20)
             assert eventually(lambda: "worker 0 killed by signal SIGKILL" in relay.log)
         assert live.exists()
         assert pids(relay)[1] == other and pids(relay)[0] != dead
-        assert [each["state"] for each in listed(relay)] == ["backoff"] * 3
+        assert eventually(relay.deferred)
+        assert [each["state"] for each in listed(relay)] == ["backoff"] * 4
         refusing = False
         assert queue(relay, "flush").returncode == 0
         assert eventually(lambda: relay.waiting() == [], 20)
-        assert sorted(got.rcpts[0] for got in sink.messages) == ["ann@b.test", "joe@b.test", "sue@c.test"]
+        got = sorted(got.rcpts[0] for got in sink.messages)
+        assert got == ["ann@b.test", "eve@b.test", "joe@b.test", "sue@c.test"]
+        end.set()
         assert f"Removing left over dot-file: {live.name}" not in relay.log
         live.unlink()
 

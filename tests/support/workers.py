@@ -45,10 +45,10 @@ def slot_of(entry: str) -> int:
     return 0 if Share(0, 2).owns(entry.split("_")[4]) else 1
 
 
-def send_through(relay: Server, slot: int, rcpt: str) -> None:
+def send_through(relay: Server, slot: int, rcpt: str, sender: str = "ann@a.test") -> None:
     """Send a mail that one of the workers takes: the other can not accept meanwhile."""
     with frozen(pids(relay)[1 - slot]), RawClient(relay.port) as client:
-        assert client.send("ann@a.test", [rcpt], b"Subject: hi\r\n\r\nbody\r\n").startswith("250")
+        assert client.send(sender, [rcpt], b"Subject: hi\r\n\r\nbody\r\n").startswith("250")
 
 
 @contextmanager
