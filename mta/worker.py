@@ -162,7 +162,7 @@ class Worker:
         self._begin()
 
     def _open_log(self) -> tuple[Logger, LogWriter]:
-        logger, writer = open_logger(self._log_fd)
+        logger, writer = open_logger(self._log_fd, shared=self._inherited is not None)
         self._undo.append(writer.close)
         return logger, writer
 

@@ -17,8 +17,8 @@ def name_for(share: Share) -> str:
 
 
 def names(directory: Path) -> list[str]:
-    """The sockets that are there, whether somebody listens or not. Raises OSError."""
-    return sorted(path.name for path in directory.glob("control*.sock"))
+    """The sockets that are there by slot, whether somebody listens or not. Raises OSError."""
+    return sorted((path.name for path in directory.glob("control*.sock")), key=lambda name: (len(name), name))
 
 
 def clear(directory: Path) -> None:
