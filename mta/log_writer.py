@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import time
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ import gevent
 from gevent import monkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MAX_WAITING = 4 * 1024 * 1024  # characters; as many again may be in the hands of the thread
 _LINE_COST = 64  # bytes that a str takes besides its characters, so that short lines are bounded too
 _SLICE = 64 * 1024  # bytes per write: the size of a pipe on Linux, so that a slow reader sees progress
+_ATOMIC = select.PIPE_BUF  # bytes that a pipe takes in one piece, whoever else writes to it (pipe(7))
 
 # The real ones, whether the process is patched or not: the point of the thread is not to be a greenlet.
 _start_thread = monkey.get_original("_thread", "start_new_thread")
@@ -27,13 +29,23 @@ def _plain_notice(dropped: int) -> str:
     return f"{dropped} log lines were dropped: whoever reads the log is too slow or gone"
 
 
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes in one piece; a longer line alone."""
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + _ATOMIC) + 1 or data.index(b"\n", start) + 1
+        yield data[start:end]
+        start = end
+
+
 class LogWriter:
     """Collects lines and writes them every `interval` seconds from a thread, which lives while there are any.
 
     At most `max_waiting` characters wait; lines over that are dropped and counted, and the line made by
     `dropped_line(count)` follows as soon as there is room again. After a fork the child starts with no lines, the
     parent writes those that were waiting. write() may be called from any thread and from signal handlers.
-    What still waits when the process exits is flushed.
+    What still waits when the process exits is flushed. shared: other processes write there as well, and lines up to
+    4096 bytes must not be torn apart by theirs.
     """
 
     def __init__(
@@ -43,6 +55,7 @@ class LogWriter:
         interval: float = 0.05,
         max_waiting: int = MAX_WAITING,
         dropped_line: Callable[[int], str] = _plain_notice,
+        shared: bool = False,
     ) -> None:
         self.dropped = 0  # lines, over the life of this process
         self._told = 0  # how many of them the log says
@@ -50,6 +63,7 @@ class LogWriter:
         self._interval = interval
         self._max_waiting = max_waiting
         self._dropped_line = dropped_line
+        self._shared = shared
         self._begin()
         atexit.register(self.flush)
 
@@ -99,7 +113,9 @@ class LogWriter:
 
     def _run(self) -> None:
         while lines := self._collect():
-            self._write_out("\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
+            data = "\n".join([*lines, ""]).encode("utf-8", "backslashreplace")
+            for piece in _pieces(data) if self._shared else (data,):
+                self._write_out(piece)
 
     def _collect(self) -> list[str]:
         """The lines of one interval; [] when none came, and then the thread ends."""

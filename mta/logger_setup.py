@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 ORIGIN = "logger"
 
 
-def open_logger(fd: int = 1) -> tuple[Logger, LogWriter]:
-    """A logger that writes to `fd` and holds its records back until plugins are ready; close the writer at the end."""
+def open_logger(fd: int = 1, *, shared: bool = False) -> tuple[Logger, LogWriter]:
+    """A logger that writes to `fd` and holds its records back until plugins are ready; close the writer at the end.
+
+    shared: other processes write there as well.
+    """
 
     def dropped_line(count: int) -> str:
         text = f"{count} log lines were dropped: whoever reads the log is too slow or gone"
         return logger.render(Record(WARN, text, None, ORIGIN, "-"))
 
-    writer = LogWriter(fd, dropped_line=dropped_line)
+    writer = LogWriter(fd, dropped_line=dropped_line, shared=shared)
     logger = Logger(colours=os.isatty(fd), write=writer.write, hold=True)
     return logger, writer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,10 +41,11 @@ from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
-from mta.net.endpoint import Endpoint, EndpointError
+from mta.net.endpoint import EndpointError, bind_all
 from mta.net.tls_server import TlsServer
 from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
+from mta.outbound.share import EVERYTHING
 from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.spool_directory import state_directory
@@ -60,13 +60,16 @@ from mta.plugin.verdict import REJECTIONS
 from mta.version import VERSION
 
 if TYPE_CHECKING:
-    import _socket
-
+    from mta.inherited import Inherited
     from mta.log_writer import LogWriter
     from mta.logger import Logger
+    from mta.net.endpoint import Bound
     from mta.plugin.hooks import Plugin
 
 ORIGIN = "server"
+# systemd, and a terminal, send a signal to the whole group, and the master passes on its own: that is one signal.
+ONE_SIGNAL = 1.0  # seconds
+READABLE = 1  # libev's EV_READ
 HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
 TLS_REPORTS = "tls-rpt"
 BOUNCE_RULES = "outbound.bounce_rules"
@@ -77,14 +80,24 @@ class StartError(Exception):
     """The server can't start; the text is one line that says why and what to do."""
 
 
+def refuse(problems: Sequence[Problem], install_dir: Path) -> None:
+    """Raise StartError if there are problems: the first one, and how many more."""
+    if problems:
+        others = len(problems) - 1
+        more = f" (and {others} more, see haraka check -c {install_dir})" if others else ""
+        raise StartError(f"{problems[0]}{more}")
+
+
 class Worker:
     """One server of one installation directory. Several may live in one process.
 
-    start() raises StartError and leaves nothing behind; stop() may be called from any greenlet.
+    inherited: what comes from the master; None when there is none. start() raises StartError and leaves nothing behind; stop() may be called from any greenlet.
     """
 
-    def __init__(self, install_dir: Path, log_fd: int = 1) -> None:
+    def __init__(self, install_dir: Path, log_fd: int = 1, inherited: Inherited | None = None) -> None:
         self.install_dir = install_dir
+        self._inherited = inherited
+        self._share = inherited.share if inherited else EVERYTHING
         self.addresses: list[tuple[str, int]] = []
         self._log_fd = log_fd
         self._undo: list[Callable[[], object]] = []
@@ -129,82 +142,86 @@ class Worker:
         self._bounce_rules = self.config.get(BOUNCE_RULES, "list", on_change=self._on_bounce_rules)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
-        self._refuse_fatal_problems()
-        self._sockets = self._bind([Endpoint.parse(text) for text in self._smtp.listen])
-        self.addresses = [name[:2] for sock in self._sockets if isinstance(name := sock.getsockname(), tuple)]
+        refuse(self._problems, self.install_dir)
+        self._bound = self._inherited.smtp if self._inherited else self._bind(bind_all(self._smtp.listen))
+        self.addresses = [
+            name[:2] for _, sock in self._bound if isinstance(name := sock.getsockname(), tuple)
+        ]
         self._make_http()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
-        self._refuse_fatal_problems()
+        refuse(self._problems, self.install_dir)
         self.resolver = Resolver()
+        # Who suspends a site now waits on this socket; who did so before has written it to the file that is read next.
+        control = self._listen_for_control(spool)
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
         self.service = self._make_service()
-        self._control = self._open_control(spool)
-        self._run_init_hook()
+        self._control = ControlServer(control, Orders(self.outbound, self._about), self.logger)
+        self._run_init_hooks()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
 
     def _open_log(self) -> tuple[Logger, LogWriter]:
-        logger, writer = open_logger(self._log_fd)
+        logger, writer = open_logger(self._log_fd, shared=self._inherited is not None)
         self._undo.append(writer.close)
         return logger, writer
 
     def _raise_limits(self) -> None:
         files = memory.raise_descriptor_limit()
-        if files < memory.ENOUGH_DESCRIPTORS:
+        if files < memory.ENOUGH_DESCRIPTORS and self._is_first:
             self.logger.warn(
                 f"only {files} files may be open (ulimit -n), so only so many clients can be served",
                 origin=ORIGIN,
             )
 
+    @property
+    def _is_first(self) -> bool:
+        """What is the same for all workers is said, or done, by the first one alone."""
+        return self._share.slot == 0
+
     def _notice(self, problem: Problem) -> None:
         """Configuration problems: before the start is done a fatal one stops it, later it is only told."""
         if problem.fatal and not self._started:
             self._problems.append(problem)
-        else:
+        elif self._is_first:
             self.logger.log(ERROR if problem.fatal else WARN, str(problem), origin="config")
-
-    def _refuse_fatal_problems(self) -> None:
-        if self._problems:
-            others = len(self._problems) - 1
-            more = f" (and {others} more, see haraka check -c {self.install_dir})" if others else ""
-            raise StartError(f"{self._problems[0]}{more}")
 
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
 
-    def _bind(self, endpoints: Sequence[Endpoint]) -> list[_socket.socket]:
-        sockets: list[_socket.socket] = []
-        for endpoint in endpoints:
-            sock = endpoint.bind()
-            self._undo.append(sock.close)
-            sockets.append(sock)
-        return sockets
+    def _bind(self, bound: list[Bound]) -> list[Bound]:
+        self._undo.extend(sock.close for _, sock in bound)
+        return bound
 
     def _make_http(self) -> None:
         """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
         settings = self.config.settings(HttpSettings)
         self._server.http = site = HttpSite(Files(self.install_dir / settings.docroot))
-        self._http_endpoints = [Endpoint.parse(text, HTTP_PORT) for text in settings.listen]
-        sockets = self._bind(self._http_endpoints)
-        self.http_addresses = [sock.getsockname() for sock in sockets]
+        if self._inherited:
+            self._http_bound = self._inherited.http
+        else:
+            self._http_bound = self._bind(bind_all(settings.listen, HTTP_PORT))
+        self.http_addresses = [sock.getsockname() for _, sock in self._http_bound]
         try:
-            contexts = [
-                server_context(self.config) if endpoint.port == HTTPS_PORT else None
-                for endpoint in self._http_endpoints
+            pairs = [
+                (sock, server_context(self.config) if endpoint.port == HTTPS_PORT else None)
+                for endpoint, sock in self._http_bound
             ]
         except ValueError as error:
             raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
-        self._http = HttpServer([*zip(sockets, contexts, strict=True)], site, self.logger, self.me)
+        self._http = HttpServer(pairs, site, self.logger, self.me)
         self._undo.append(self._http.stop)
 
     def _open_spool(self) -> Spool:
         spool = Spool(
-            self.install_dir / self.config.value(QUEUE_DIR), self.logger, hostname=socket.gethostname()
+            self.install_dir / self.config.value(QUEUE_DIR),
+            self.logger,
+            hostname=socket.gethostname(),
+            share=self._share,
         )
-        spool.open()
+        spool.open(locked=self._inherited is not None)
         self._undo.append(spool.close)
         return spool
 
@@ -218,8 +235,14 @@ class Worker:
             self._smtp.ignore_bad_plugins,
         )
 
-    def _run_init_hook(self) -> None:
-        verdict = self.hooks.run("init_master", self._server)
+    def _run_init_hooks(self) -> None:
+        if self._is_first:
+            self._run_init_hook("init_master")
+        if self._inherited:
+            self._run_init_hook("init_child")
+
+    def _run_init_hook(self, hook: str) -> None:
+        verdict = self.hooks.run(hook, self._server)
         if verdict.code in REJECTIONS:
             why = f": {verdict.message}" if verdict.message else ""
             raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
@@ -227,7 +250,7 @@ class Worker:
     def _make_outbound(self, spool: Spool) -> Outbound:
         settings, state = self._outbound_settings, state_directory(spool.directory)
         return Outbound(
-            limits=Limits(self._common_limits, self._named_limits),
+            limits=Limits(self._common_limits, self._named_limits, self._share),
             suspensions=Suspensions(state),
             spool=spool,
             resolver=self.resolver,
@@ -238,22 +261,24 @@ class Worker:
             read_template=lambda name: self.config.get(name, "data"),
             bounce_rules=self._bounce_rules,
             tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
-            diary=TlsDiary(state / TLS_REPORTS),
+            diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
             routes=self.config.sections(
                 OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
             ),
             pools=self.config.sections(OutboundPoolSettings, lambda pools: self.outbound.change_pools(pools)),
         )
 
-    def _open_control(self, spool: Spool) -> ControlServer:
+    def _listen_for_control(self, spool: Spool) -> socket.socket:
         directory = state_directory(spool.directory)
         try:
-            sock = control_address.listen(directory)
+            if self._inherited is None:
+                control_address.clear(directory)
+            sock = control_address.listen(directory, control_address.name_for(self._share))
         except OSError as error:
             raise StartError(f"cannot make the control socket in {directory}: {error.strerror}") from error
         self._undo.append(sock.close)
         self._began = time.time()
-        return ControlServer(sock, Orders(self.outbound, self._about), self.logger)
+        return sock
 
     def _about(self) -> dict[str, object]:
         """What `haraka status` tells of the process."""
@@ -262,7 +287,7 @@ class Worker:
             "pid": os.getpid(),
             "started": self._began,
             "connections": self._listener.count,
-            "listening": list(self._smtp.listen),
+            "listening": [str(endpoint) for endpoint, _ in self._bound],
         }
 
     def _make_service(self) -> Service:
@@ -284,7 +309,7 @@ class Worker:
         self._undo.append(self.config.close)
         self._undo.append(self.hooks.shutdown)
         self.outbound.start()
-        self._listener = Listener(self._sockets, self.service)
+        self._listener = Listener([sock for _, sock in self._bound], self.service)
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
         self._control.start()
@@ -292,17 +317,17 @@ class Worker:
         self._begin_http()
         self._started = True
         memory.settle()
-        for text in self._smtp.listen:
-            self.logger.log(NOTICE, f"Listening on {text}", origin=ORIGIN)
-        if not self.tls.usable and self._wants_tls():
+        for endpoint, _ in self._bound if self._is_first else ():
+            self.logger.log(NOTICE, f"Listening on {endpoint}", origin=ORIGIN)
+        if self._is_first and not self.tls.usable and self._wants_tls():
             self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
 
     def _begin_http(self) -> None:
-        if not self._http_endpoints:
+        if not self._http_bound:
             return
         self.hooks.run("init_http", self._server)
         self._http.start()
-        for endpoint in self._http_endpoints:
+        for endpoint, _ in self._http_bound if self._is_first else ():
             self.logger.log(NOTICE, f"Listening on {endpoint} for HTTP", origin=ORIGIN)
 
     def _wants_tls(self) -> bool:
@@ -338,7 +363,7 @@ class Worker:
 
     def _on_limits(self) -> None:
         if self._started:
-            self.outbound.limit(Limits(self._common_limits, self._named_limits))
+            self.outbound.limit(Limits(self._common_limits, self._named_limits, self._share))
 
     def _on_bounce_rules(self, lines: list[str]) -> None:
         self._bounce_rules = lines
@@ -355,14 +380,33 @@ class Worker:
             signal.SIGHUP: self._on_hangup,
         }
         watchers = [gevent.signal_handler(number, act) for number, act in signals.items()]
+        self._watch_master()
         self._stopping.wait()
-        for watcher in watchers:
-            watcher.cancel()
+        if self._inherited is None:
+            _cancel(watchers)
+        else:
+            gevent.spawn_later(ONE_SIGNAL, _cancel, watchers)
         self.stop()
 
+    def _watch_master(self) -> None:
+        """Stop when the master has ended: nobody would replace us, and the next master must wait until we are gone."""
+        if self._inherited is None:
+            return
+        watcher = gevent.get_hub().loop.io(self._inherited.master, READABLE)
+
+        def ended() -> None:
+            watcher.stop()
+            self.logger.error("the master has ended", origin=ORIGIN)
+            self._stopping.set()
+
+        watcher.start(ended)
+
     def _on_signal(self, name: str, graceful: bool) -> None:
+        again = self._stopping.is_set()
+        if again and self._inherited:
+            return  # the same signal, passed on
         self.logger.notice(f"{name} received", origin=ORIGIN)
-        if self._stopping.is_set() or not graceful:
+        if again or not graceful:
             self._drain_seconds = (
                 0.0  # the second signal, or one that does not wait: what is under way is cut
             )
@@ -387,13 +431,8 @@ class Worker:
         self._roll_back()
 
 
-def run(install_dir: Path) -> int:
-    """Serve one installation until a signal ends it; the exit status: 1 with one line on stderr if it can't start."""
-    worker = Worker(install_dir)
-    try:
-        worker.start()
-    except StartError as error:
-        print(f"haraka: {error}", file=sys.stderr)
-        return 1
-    worker.serve()
-    return 0
+def _cancel(watchers: Sequence[gevent.signal_handler[...]]) -> None:
+    """From here on the next signal ends the process at once; a SIGHUP has nothing to say any more."""
+    for watcher in watchers:
+        watcher.cancel()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

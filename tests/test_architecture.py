@@ -37,7 +37,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.http": ("mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
     "mta.control": ("mta.outbound", "mta.net", "mta.logger"),
+    "mta.inherited": ("mta.outbound", "mta.net"),
     "mta.worker": ("mta",),
+    "mta.master": ("mta",),
     "mta.cli": ("mta",),
     "mta.__main__": ("mta.cli",),
 }
@@ -45,6 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 GEVENT = {
     "mta.__main__",
     "mta.worker",
+    "mta.master",
     "mta.log_writer",
     "mta.config.watch",
     "mta.http.server",

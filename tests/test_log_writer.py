@@ -275,3 +275,23 @@ def test_exit_does_not_wait_for_ever_for_a_stalled_reader() -> None:
     assert time.monotonic() - started < 10
     assert process.stdout is not None
     process.stdout.close()
+
+
+def test_lines_of_several_processes_are_not_torn_apart() -> None:
+    """A pipe in packet mode (pipe(2), O_DIRECT) keeps what was written in one piece together."""
+    reader, end = os.pipe2(os.O_DIRECT)
+    lines = [f"{number} {'x' * (number * 37 % 700)}" for number in range(200)]
+    lines[100] = "y" * 5000  # longer than what a pipe takes in one piece
+    writer = LogWriter(end, shared=True)
+    for line in lines:
+        writer.write(line)
+    packets: list[bytes] = []
+    while b"".join(packets).count(b"\n") < len(lines):
+        packets.append(_read(reader, 1 << 16))
+    assert b"".join(packets).decode().splitlines() == lines
+    torn = [packet for packet in packets if not packet.endswith(b"\n")]
+    assert len(torn) == 1 and set(torn[0]) == {ord("y")}
+    assert len(packets) < 30, "a write for each line would be too much"
+    writer.close()
+    os.close(reader)
+    os.close(end)

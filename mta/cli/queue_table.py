@@ -77,6 +77,8 @@ def sites(status: Mapping[str, Any]) -> Iterable[str]:
     """The figures of a running server, then a line for each site."""
     for key in ("in_progress", "ready", "parked", "scheduled", "held"):
         yield f"{key.replace('_', ' ') + ':':14}{status[key]}"
+    if workers := status.get("workers"):
+        yield f"{'workers:':14}{len(workers)} (processes {', '.join(str(each['pid']) for each in workers)})"
     if status["disabled"]:
         yield "disabled:     outbound.ini has disabled=true"
     for each in status["suspensions"]:

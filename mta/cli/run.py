@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mta.worker import run
+from mta.master import run
 
 
 def serve(directory: Path) -> int:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from mta.config.ini import Entry, Sections
-from mta.config.known import ALREADY_SO, NOT_YET
+from mta.config.known import NOT_YET
 from mta.config.problem import Problem
 from mta.config.spec import LinesFile, Settings, Spec, ValueFile, specs
 
@@ -159,8 +159,6 @@ def _unknown_keys(settings: type[Settings], sections: Sections) -> list[Problem]
     problems = []
     for section, keys in sections.items():
         for key, entry in keys.items():
-            if ALREADY_SO.get((settings.FILE, section, key), ...) == entry.text:
-                continue
             if "" not in known.get(section, ()) and key not in known.get(section, ()):
                 problems.append(_unknown(settings.FILE, section, key, entry, known))
     return problems

@@ -16,6 +16,8 @@ from mta.config.sources import Source, parse_address, parse_sources
 
 T = TypeVar("T")
 
+CPUS = -1  # as many as there are processors
+
 TRUE = ("true", "yes", "ok", "enabled", "on", "1")
 FALSE = ("false", "no", "disabled", "off", "0")
 TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -73,6 +75,10 @@ def whole(low: int, high: int | None = None) -> Kind[int]:
 
     limits = f"from {low} to {high}" if high is not None else f"from {low} up"
     return scalar(f"a whole number {limits}", parse)
+
+
+def _workers(text: str) -> int:
+    return CPUS if text.lower() == "cpus" else _COUNT_OF_WORKERS.parse([text])
 
 
 def choice(*words: str) -> Kind[str]:
@@ -226,6 +232,10 @@ HOSTS_OR_NETWORKS: Kind[tuple[str, ...]] = Kind(
     "a domain, a host name, an address or a network, one each", _hosts_or_networks, ", ".join, array=True
 )
 HOST_OR_NETWORK = scalar("a host name, an address or a network such as 192.0.2.0/24", _host_or_network)
+_COUNT_OF_WORKERS = whole(0, 1024)
+WORKERS = scalar(
+    "0, a whole number up to 1024, or cpus", _workers, lambda count: "cpus" if count == CPUS else str(count)
+)
 _PORT = whole(1, 65535)
 PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)
 PORT_LINES = Kind("a port from 1 to 65535, one each", _ports, _show_ports, array=True)

@@ -16,7 +16,7 @@ def _later(section: str, *keys: str) -> dict[tuple[str, str], str]:
 
 # By file, then (section, key); the key * stands for every key of that section.
 NOT_YET: dict[str, dict[tuple[str, str], str]] = {
-    "smtp.ini": _later("main", "nodes", "user", "group", "daemonize", "daemon_log_file", "daemon_pid_file")
+    "smtp.ini": _later("main", "user", "group", "daemonize", "daemon_log_file", "daemon_pid_file")
     | {("main", key): _MOVED for key in ("smtputf8", "strict_rfc1869", "spool_dir", "spool_after")}
     | {("headers", "*"): _MOVED},
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
@@ -26,9 +26,6 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
 }
-
-# The one value of a key above that asks for what this release does anyway: one process.
-ALREADY_SO = {("smtp.ini", "main", "nodes"): "0"}
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
 _FILES = ("internalcmd_key", "results.ini", "net-utils.ini")

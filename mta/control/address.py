@@ -1,4 +1,4 @@
-"""Where the control socket is: in the state directory of the queue, whatever the length of its path."""
+"""Where the control sockets are: in the state directory of the queue, whatever the length of its path."""
 
 from __future__ import annotations
 
@@ -6,19 +6,37 @@ import os
 import socket
 from pathlib import Path
 
+from mta.outbound.share import Share
+
 NAME = "control.sock"
 
 
-def listen(directory: Path) -> socket.socket:
+def name_for(share: Share) -> str:
+    """The name of a worker's socket: `control.sock`, or `control.SLOT.sock` when there are several."""
+    return NAME if share.slots == 1 else f"control.{share.slot}.sock"
+
+
+def names(directory: Path) -> list[str]:
+    """The sockets that are there by slot, whether somebody listens or not. Raises OSError."""
+    return sorted((path.name for path in directory.glob("control*.sock")), key=lambda name: (len(name), name))
+
+
+def clear(directory: Path) -> None:
+    """Remove the sockets of an earlier run. The caller holds the lock of the queue. Raises OSError."""
+    for name in names(directory):
+        (directory / name).unlink(missing_ok=True)
+
+
+def listen(directory: Path, name: str = NAME) -> socket.socket:
     """A listening socket (mode 0600) in the directory, which is made if need be; what is left of another one is replaced.
 
-    The caller holds the lock of the queue, so nobody else listens there. Raises OSError.
+    The caller owns the name, for it or its master holds the lock of the queue. Raises OSError.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        path = _path(fd)
+        path = _path(fd, name)
         if os.path.lexists(path):
             os.unlink(path)
         mask = os.umask(0o177)
@@ -35,14 +53,14 @@ def listen(directory: Path) -> socket.socket:
         os.close(fd)
 
 
-def connect(directory: Path, timeout: float) -> socket.socket:
-    """A connection to the server that listens there; timeout: seconds for each step. Raises OSError."""
+def connect(directory: Path, timeout: float, name: str = NAME) -> socket.socket:
+    """A connection to the worker that listens there; timeout: seconds for each step. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
     fd = -1
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        sock.connect(_path(fd))
+        sock.connect(_path(fd, name))
         return sock
     except BaseException:
         sock.close()
@@ -52,6 +70,6 @@ def connect(directory: Path, timeout: float) -> socket.socket:
             os.close(fd)
 
 
-def _path(fd: int) -> str:
+def _path(fd: int, name: str) -> str:
     """Through the open directory: a socket's own path may have 107 bytes only."""
-    return f"/proc/self/fd/{fd}/{NAME}"
+    return f"/proc/self/fd/{fd}/{name}"

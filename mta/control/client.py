@@ -1,4 +1,4 @@
-"""The operator's end of the control socket."""
+"""The operator's end of the control sockets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mta.control.address import connect
+from mta.control import address
+from mta.control.merge import merged, missing
 
 TIMEOUT = 60.0  # seconds for one answer
 BATCH = 500  # names in one order
+GONE = (FileNotFoundError, ConnectionRefusedError)
 
 
 class NotRunning(Exception):
@@ -25,33 +27,54 @@ class Refused(Exception):
 
 
 class ControlClient:
-    """A connection to the server of one queue; a context manager. Raises NotRunning.
+    """Connections to all workers of the server of one queue; a context manager. Raises NotRunning.
 
     state: the state directory of the queue.
     """
 
     def __init__(self, state: Path) -> None:
+        self._lines: list[_Line] = []
+        self._missing = False
         try:
-            self._sock: socket.socket = connect(state, TIMEOUT)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunning("the server is not running") from None
+            names = address.names(state)
         except OSError as error:
             raise NotRunning(f"the server can not be reached: {error.strerror or error}") from None
-        self._lines = self._sock.makefile("rb")
+        for name in names:
+            self._connect(state, name)
+        if not self._lines:
+            raise NotRunning("the server is not running")
+
+    def _connect(self, state: Path, name: str) -> None:
+        try:
+            self._lines.append(_Line(address.connect(state, TIMEOUT, name)))
+        except GONE:
+            self._missing = True  # a worker that has ended, or they all have
+        except OSError as error:
+            self.close()
+            raise NotRunning(f"the server can not be reached: {error.strerror or error}") from None
 
     def ask(self, order: str, **arguments: object) -> Any:
-        """Give one order, return its result. Raises Refused, NotRunning."""
+        """Give one order to every worker, return the result of all. Raises Refused, NotRunning."""
+        request = json.dumps({"do": order, **arguments}).encode() + b"\n"
+        answers = [answer for line in list(self._lines) if (answer := self._ask(line, request)) is not None]
+        for answer in answers:
+            if not answer["ok"]:
+                raise Refused(answer["error"])
+        results = [answer["result"] for answer in answers]
+        result = merged(order, results) if len(results) > 1 else results[0]
+        return missing(result) if self._missing else result
+
+    def _ask(self, line: _Line, request: bytes) -> Any:
+        """The answer of one worker; None when it has gone, but others are there."""
         try:
-            self._sock.sendall(json.dumps({"do": order, **arguments}).encode() + b"\n")
-            line = self._lines.readline()
-        except OSError as error:
-            raise NotRunning(f"the server does not answer: {error.strerror or error}") from None
-        if not line:
-            raise NotRunning("the server has closed the connection")
-        answer = json.loads(line)
-        if not answer["ok"]:
-            raise Refused(answer["error"])
-        return answer["result"]
+            return line.ask(request)
+        except NotRunning:
+            line.close()
+            self._lines.remove(line)
+            self._missing = True
+            if not self._lines:
+                raise
+            return None
 
     def ask_for_each(
         self, order: str, names: Iterable[str], key: str = "names", **arguments: object
@@ -64,8 +87,8 @@ class ControlClient:
 
     def close(self) -> None:
         """Hang up."""
-        self._lines.close()
-        self._sock.close()
+        for line in self._lines:
+            line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +97,30 @@ class ControlClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Line:
+    """A connection to one worker."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._answers = sock.makefile("rb")
+
+    def ask(self, request: bytes) -> Any:
+        """The answer to a request. Raises NotRunning."""
+        try:
+            self._sock.sendall(request)
+            line = self._answers.readline()
+        except OSError as error:
+            raise NotRunning(f"the server does not answer: {error.strerror or error}") from None
+        if not line:
+            raise NotRunning("the server has closed the connection")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._answers.close()
+        self._sock.close()
 
 
 def _portions(names: Iterable[str]) -> Iterator[list[str]]:

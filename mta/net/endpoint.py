@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mta.net.ip import parse_ip
@@ -103,6 +104,23 @@ class Endpoint:
         except OSError:
             listener.close()
             raise
+
+
+Bound = tuple[Endpoint, _socket.socket]
+
+
+def bind_all(texts: Iterable[str], default_port: int = 25) -> list[Bound]:
+    """Listen on each of several addresses, or on none. Raises EndpointError."""
+    bound: list[Bound] = []
+    try:
+        for text in texts:
+            endpoint = Endpoint.parse(text, default_port)
+            bound.append((endpoint, endpoint.bind()))
+    except EndpointError:
+        for _, sock in bound:
+            sock.close()
+        raise
+    return bound
 
 
 def _parse_unix(text: str) -> Endpoint:

@@ -7,7 +7,11 @@ import random
 import re
 import string
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
+
+from mta.outbound.share import EVERYTHING, Share
 
 TEMPORARY = "__tmp__."
 SET_ASIDE = "error."
@@ -55,7 +59,7 @@ class QueueFileName(NamedTuple):  # made four times as fast as a frozen dataclas
     def parse(text: str) -> QueueFileName:
         """Read a name of seven parts, or of four as older versions wrote it. Raises ValueError.
 
-        The old form tells no arrival: it is now.
+        The old form tells no arrival: it is now. Its last number is the uniq, which stays through all retries.
         """
         match = _NAME.fullmatch(text)
         if match is None:
@@ -84,9 +88,9 @@ def _parse_legacy(text: str) -> QueueFileName:
     match = _LEGACY_NAME.fullmatch(text)
     if match is None:
         raise ValueError(f"not the name of a queue file: {text!r}")
-    next_attempt, attempts, pid, _, host = match.groups()
+    next_attempt, attempts, pid, uniq, host = match.groups()
     now_ms = int(time.time() * 1000)
-    return QueueFileName(now_ms, int(next_attempt), int(attempts), int(pid), new_uniq(), 0, host, text)
+    return QueueFileName(now_ms, int(next_attempt), int(attempts), int(pid), uniq, 0, host, text)
 
 
 def escape_host(hostname: str) -> str:
@@ -99,20 +103,28 @@ def new_uniq() -> str:
     return "".join(random.choices(_ALPHABET, k=_UNIQ_LENGTH))
 
 
+def _own_uniq(share: Share) -> str:
+    uniq = new_uniq()
+    while not share.owns(uniq):
+        uniq = new_uniq()
+    return uniq
+
+
 class QueueNamer:
-    """Makes names that this process has not used before; make it after a fork."""
+    """Makes names that this process has not used before, all in its share of the queue; make it after a fork."""
 
-    __slots__ = ("_counter", "_host", "_pid")
+    __slots__ = ("_counter", "_host", "_pid", "_uniq")
 
-    def __init__(self, hostname: str) -> None:
+    def __init__(self, hostname: str, share: Share = EVERYTHING) -> None:
         self._host = escape_host(hostname)
+        self._uniq: Callable[[], str] = new_uniq if share.slots == 1 else partial(_own_uniq, share)
         self._pid = os.getpid()
         self._counter = 0
 
     def new(self, arrival_ms: int, next_attempt_ms: int) -> QueueFileName:
         """The name of an entry that was never tried."""
         return QueueFileName.of(
-            arrival_ms, next_attempt_ms, 0, self._pid, new_uniq(), self._count(), self._host
+            arrival_ms, next_attempt_ms, 0, self._pid, self._uniq(), self._count(), self._host
         )
 
     def next(self, name: QueueFileName, attempts: int, next_attempt_ms: int) -> QueueFileName:

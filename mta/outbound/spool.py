@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from mta.logger import Logger
 from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName, QueueNamer
+from mta.outbound.share import EVERYTHING, Share
 from mta.outbound.spool_chores import Chores
 from mta.outbound.spool_commit import Commit, MessageSource, commit_batch, remove
-from mta.outbound.spool_directory import open_directory
+from mta.outbound.spool_directory import open_directory, use_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_entry import read_block, read_entry, rewrite_entry
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
@@ -30,10 +31,10 @@ T = TypeVar("T")
 
 
 class Spool:
-    """The entries in one directory. Blocks the greenlet that asks, never the event loop.
+    """The entries in one directory, or our share of them. Blocks the greenlet that asks, never the event loop.
 
-    hostname: becomes a part of file names. disk: another one than the real one, for tests. Times are milliseconds
-    since 1970. Every method raises SpoolError when the disk refuses.
+    hostname: becomes a part of file names. disk: another one than the real one, for tests. share: the names of others are
+    never touched. Times are milliseconds since 1970. Every method raises SpoolError when the disk refuses.
     """
 
     __slots__ = (
@@ -43,16 +44,26 @@ class Spool:
         "_fresh",
         "_logger",
         "_namer",
+        "_share",
         "_threads",
         "_writer",
         "directory",
     )
 
-    def __init__(self, directory: Path, logger: Logger, *, hostname: str, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        logger: Logger,
+        *,
+        hostname: str,
+        disk: Disk | None = None,
+        share: Share = EVERYTHING,
+    ) -> None:
         self.directory = directory
         self._logger = logger
         self._disk = disk or Disk()
-        self._namer = QueueNamer(hostname)
+        self._share = share
+        self._namer = QueueNamer(hostname, share)
         self._writer = DiskThreads(1)
         self._threads = DiskThreads(READERS)
         self._commits = Batches(self._writer, partial(commit_batch, self._disk), self._take_back)
@@ -63,13 +74,14 @@ class Spool:
 
     # -- life
 
-    def open(self) -> None:
+    def open(self, *, locked: bool = False) -> None:
         """Make the directory if need be, lock it, and see that it can be written.
 
-        Raises SpoolError with one line: not a directory, not writable, in use by process N.
+        locked: the process that we are a worker of has done so. Raises SpoolError with one line: not a directory, not
+        writable, in use by process N.
         """
         try:
-            open_directory(self._disk, self.directory)
+            (use_directory if locked else open_directory)(self._disk, self.directory)
         except BaseException:
             self.close()
             raise
@@ -117,10 +129,10 @@ class Spool:
     # -- start-up
 
     def walk(self) -> Iterator[QueueFileName]:
-        """The entries that were there before open(), in no order, while mail may come in already. Once after open(), or
+        """Our entries that were there before open(), in no order, while mail may come in already. Once after open(), or
         again when it raised before it gave a name.
 
-        Removes left over temporary files, tells about files set aside and strange ones.
+        Removes left over temporary files, tells about files set aside and strange ones, as far as they are ours.
         """
         names = self._disk.names()
         block = self._call("read the queue", _take, names)
@@ -135,23 +147,23 @@ class Spool:
             self._fresh = None
 
     def _recognise(self, name: str) -> QueueFileName | None:
-        fresh = self._fresh or ()
-        if not name.startswith((TEMPORARY, SET_ASIDE)):
-            return None if name in fresh else self._parse(name)
-        if name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE) in fresh:
+        bare = name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE)
+        entry = _parsed(bare)
+        if bare in (self._fresh or ()) or not self._is_ours(entry):
             return None
         if name.startswith(TEMPORARY):
             self._sweep(name)
-        else:
+        elif name.startswith(SET_ASIDE):
             self._logger.warn(f"'Skipping' error file in queue folder: {_readable(name)}", origin=ORIGIN)
+        elif entry is None:
+            self._logger.error(f"Unrecognized file in queue folder: {_readable(name)}", origin=ORIGIN)
+        else:
+            return entry
         return None
 
-    def _parse(self, name: str) -> QueueFileName | None:
-        try:
-            return QueueFileName.parse(name)
-        except ValueError:
-            self._logger.error(f"Unrecognized file in queue folder: {_readable(name)}", origin=ORIGIN)
-            return None
+    def _is_ours(self, entry: QueueFileName | None) -> bool:
+        """What is no name of an entry is nobody's: the first worker looks after it."""
+        return self._share.slot == 0 if entry is None else self._share.owns(entry.uniq)
 
     def _sweep(self, name: str) -> None:
         self._logger.warn(f"Removing left over dot-file: {_readable(name)}", origin=ORIGIN)
@@ -205,6 +217,13 @@ class Spool:
 
 def _take(names: Iterator[str]) -> list[str]:
     return list(islice(names, NAMES_AT_ONCE))
+
+
+def _parsed(name: str) -> QueueFileName | None:
+    try:
+        return QueueFileName.parse(name)
+    except ValueError:
+        return None
 
 
 def _readable(name: str) -> str:

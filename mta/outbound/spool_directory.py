@@ -22,18 +22,26 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 def open_directory(disk: Disk, path: Path) -> None:
     """Make the directory if it is missing, lock it, and write to it. Raises SpoolError with one line.
 
-    A full disk is no error: it gets emptied by delivering what is in it.
+    A full disk is no error: it gets emptied by delivering what is in it. The lock belongs to the open file: processes forked
+    afterwards hold it too, and it ends with the last of them (flock(2)).
     """
     try:
         if not path.exists():
             disk.make_directory(path)
-        fd = disk.open_directory(path)
+    except OSError as error:
+        raise SpoolError(f"cannot use queue directory {path}: {describe(error)}") from error
+    _lock(use_directory(disk, path), path)
+    _probe(disk, path)
+
+
+def use_directory(disk: Disk, path: Path) -> int:
+    """Use a directory that an open_directory before the fork has locked; its file descriptor. Raises SpoolError."""
+    try:
+        return disk.open_directory(path)
     except NotADirectoryError:
         raise SpoolError(f"queue directory {path} is not a directory") from None
     except OSError as error:
         raise SpoolError(f"cannot use queue directory {path}: {describe(error)}") from error
-    _lock(fd, path)
-    _probe(disk, path)
 
 
 def state_directory(path: Path) -> Path:

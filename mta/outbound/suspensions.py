@@ -112,8 +112,8 @@ def _suspension(item: dict[str, object]) -> Suspension:
 
 
 def _write(path: Path, suspensions: list[Suspension]) -> None:
-    """The whole file anew, in one step; blocks."""
-    temporary = path.with_name(path.name + ".new")
+    """The whole file anew, in one step; blocks. Each worker writes what it knows, which in the end is the same."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     text = json.dumps([asdict(each) for each in suspensions], indent=1)
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -93,11 +93,11 @@ class Plugin:
     # ---- the process
 
     def hook_init_master(self, server: Server) -> Answer:
-        """The master (or only) process has started. Any DENY stops it with status 1."""
+        """The only process, or the first worker, is about to serve. Any DENY keeps the server from starting: status 1."""
         return None
 
     def hook_init_child(self, server: Server) -> Answer:
-        """A worker process has started. Any DENY stops the server with status 1."""
+        """A worker of several is about to serve. Any DENY keeps the server from starting: status 1."""
         return None
 
     def hook_init_http(self, server: Server) -> Answer:

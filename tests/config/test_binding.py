@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.config.kinds import Kind
+from mta.config.kinds import CPUS, Kind
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
@@ -58,7 +58,9 @@ def test_what_is_written_and_defaults_for_the_rest(install: Install) -> None:
         (OutboundSettings, "[reports]\npostmaster_address=<boss@a.test>", "outbound.ini:2: [reports] postmaster_address: '<boss@a.test>' is not an address; allowed: an address such as"),
         (OutboundSettings, "pool_timeout=5", "outbound.ini:1: [main] pool_timeout: Haraka 3 dropped this setting; it has no effect"),
         (SmtpSettings, "[headers]\nadd_received=no", "smtp.ini:2: [headers] add_received: not read here; Haraka 3.1 moved it to connection.ini"),
-        (SmtpSettings, "nodes=cpus", "smtp.ini:1: [main] nodes: a Haraka setting that this release does not honour yet"),
+        (SmtpSettings, "nodes=many", "smtp.ini:1: [main] nodes: 'many' is not a whole number; allowed: 0, a whole number up to 1024, or cpus"),
+        (SmtpSettings, "nodes=-1", "smtp.ini:1: [main] nodes: -1 is out of range; allowed: 0, a whole"),
+        (SmtpSettings, "user=smtp", "smtp.ini:1: [main] user: a Haraka setting that this release does not honour yet"),
         (ConnectionSettings, "[haproxy]\nhosts[]=10.0.0.1\nhosts[]=lb.example", "connection.ini:2: [haproxy] hosts: 'lb.example' is neither an address nor a network; allowed: an address or a network"),
         (ConnectionSettings, "bare_newline=ignore", "connection.ini:1: [main] bare_newline: 'ignore' is not one of them; allowed: reject, repair"),
         (LogSettings, "level=loud", "log.ini:1: [main] level: 'loud' is not a log level; allowed: data, protocol, debug, info"),
@@ -97,9 +99,10 @@ def test_an_empty_switch_is_a_mistake(install: Install, text: str) -> None:
     assert len(install.problems) == 1 and install.reported[0].fatal
 
 
-def test_one_process_is_what_this_release_does(install: Install) -> None:
-    install.write("smtp.ini", "nodes=0")
-    install.config.settings(SmtpSettings)
+@pytest.mark.parametrize(("text", "nodes"), [("0", 0), ("8", 8), ("cpus", CPUS), ("CPUs", CPUS)])
+def test_nodes(install: Install, text: str, nodes: int) -> None:
+    install.write("smtp.ini", f"nodes={text}")
+    assert install.config.settings(SmtpSettings).nodes == nodes
     assert install.problems == []
 
 

@@ -14,6 +14,11 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
+def state(pid: int) -> str:
+    """Return the letter of proc(5): R, S, T for one that is stopped, Z."""
+    return _stat(pid)[0]
+
+
 def tree(pid: int) -> list[int]:
     """Return a process and all that descend from it."""
     parents: dict[int, list[int]] = {}

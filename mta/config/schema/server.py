@@ -11,6 +11,7 @@ from mta.config.kinds import (
     LIST,
     PORTS,
     TEXT,
+    WORKERS,
     choice,
     whole,
 )
@@ -29,6 +30,7 @@ class SmtpSettings(Settings):
     listen: tuple[str, ...] = setting("main", "listen", LIST, ("[::0]:25",), "Addresses to listen on: a port, host:port, [IPv6]:port or the path of a unix socket.")
     listen_host: str = setting("main", "listen_host", TEXT, "[::0]", "Host that goes with `port`; older spelling of `listen`.")
     port: int = setting("main", "port", whole(0, 65535), 0, "When not 0, listen_host:port is listened on too; older spelling of `listen`.")
+    nodes: int = setting("main", "nodes", WORKERS, 0, "Worker processes under a master that replaces those that die; `cpus`: one for each processor. 0: one process without a master. Read at start.")
     smtps_port: tuple[int, ...] = setting("main", "smtps_port", PORTS, (465,), "Ports of `listen` where TLS begins at once, before the greeting.")
     inactivity_timeout: int = setting("main", "inactivity_timeout", whole(1), 300, "Seconds that a client may be silent, or take for one command line, before its session ends with 421.")
     public_ip: str = setting("main", "public_ip", TEXT, "", "Address that this server has on the Internet, for plugins, where the machine itself has another one.")

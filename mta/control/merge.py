@@ -1,0 +1,67 @@
+"""One answer made of those of several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+GONE = "gone"  # what a worker says of an entry that it does not have
+NO_ANSWER = "its worker does not answer, try again"
+COUNTS = ("connections", "in_progress", "scheduled", "held", "ready", "parked")
+OF_A_WORKER = ("pid", "started", "connections", "in_progress")
+
+Answer = Mapping[str, Any]
+
+
+def merged(order: str, answers: Sequence[Any]) -> Any:
+    """The answer to an order that was given to each worker; there is at least one."""
+    if order == "status":
+        return merged_status(answers)
+    if isinstance(answers[0], Mapping):
+        return _by_name(answers)
+    return any(answers)
+
+
+def merged_status(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Figures added up, sites by name, what each worker says of itself under `workers`; the rest is the same for all."""
+    return {
+        **answers[0],
+        **{key: sum(answer[key] for answer in answers) for key in COUNTS},
+        "started": min(answer["started"] for answer in answers),
+        "disabled": any(answer["disabled"] for answer in answers),
+        "sites": _sites([site for answer in answers for site in answer["sites"]]),
+        "workers": [{key: answer[key] for key in OF_A_WORKER} for answer in answers],
+    }
+
+
+def missing(answer: Any) -> Any:
+    """The answer where a worker did not answer: what the others do not have may be its own."""
+    if not isinstance(answer, Mapping):
+        return answer
+    return {name: NO_ANSWER if said == GONE else said for name, said in answer.items()}
+
+
+def _sites(sites: Sequence[Answer]) -> list[dict[str, Any]]:
+    by_name: dict[str, dict[str, Any]] = {}
+    for site in sites:
+        known = by_name.get(site["site"])
+        by_name[site["site"]] = dict(site) if known is None else _joined(known, site)
+    return sorted(by_name.values(), key=lambda site: (site["waiting"], site["busy"]), reverse=True)
+
+
+def _joined(one: Answer, other: Answer) -> dict[str, Any]:
+    return {
+        **one,
+        **{key: one[key] + other[key] for key in ("busy", "concurrency", "waiting")},
+        "resting_until": max(filter(None, (one["resting_until"], other["resting_until"])), default=None),
+        "suspended": one["suspended"] or other["suspended"],
+        "last_failure": one["last_failure"] or other["last_failure"],
+    }
+
+
+def _by_name(answers: Sequence[Answer]) -> dict[str, Any]:
+    """For each name what its owner says; the others do not know it."""
+    found: dict[str, Any] = {}
+    for answer in answers:
+        found.update((name, said) for name, said in answer.items() if found.get(name) in (None, GONE))
+    return found

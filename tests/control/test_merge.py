@@ -1,0 +1,54 @@
+"""The answers of several workers as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mta.control.merge import NO_ANSWER, merged, missing
+
+
+def site(name: str, busy: int, waiting: int, **more: Any) -> dict[str, Any]:
+    rest = {"resting_until": None, "suspended": False, "last_failure": None}
+    return {"site": name, "busy": busy, "concurrency": 5, "waiting": waiting, **rest, **more}
+
+
+def status(pid: int, *sites: dict[str, Any], **more: Any) -> dict[str, Any]:
+    counts = dict.fromkeys(("in_progress", "scheduled", "held", "ready", "parked"), 2)
+    about = {"version": "1", "pid": pid, "started": 100.0 + pid, "connections": 3, "listening": ["[::0]:25"]}
+    return {**about, **counts, "disabled": False, "suspensions": [], "sites": list(sites), **more}
+
+
+def test_status() -> None:
+    whole = merged(
+        "status",
+        [
+            status(7, site("a", 1, 0), site("b", 0, 1, resting_until="10:00", last_failure="gone")),
+            status(5, site("b", 2, 8, resting_until="11:00", suspended=True), disabled=True),
+        ],
+    )
+    assert (whole["connections"], whole["held"], whole["started"], whole["disabled"]) == (6, 4, 105.0, True)
+    assert [worker["pid"] for worker in whole["workers"]] == [7, 5]
+    both = {"resting_until": "11:00", "suspended": True, "last_failure": "gone"}
+    assert whole["sites"] == [{**site("b", 2, 9, **both), "concurrency": 10}, site("a", 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "whole"),
+    [
+        ([{"x": "gone", "y": "done"}, {"x": "held", "y": "gone"}], {"x": "held", "y": "done"}),
+        ([{"x": "gone"}, {"x": "gone"}], {"x": "gone"}),
+        ([{"x": None}, {"x": {"gates": []}}, {"x": None}], {"x": {"gates": []}}),
+        ([{"x": None}, {"x": None}], {"x": None}),
+        ([False, True], True),
+        ([False, False], False),
+    ],
+)
+def test_orders(answers: list[Any], whole: Any) -> None:
+    assert merged("any", answers) == whole
+
+
+def test_where_a_worker_is_missing_nobody_knows_that_an_entry_is_gone() -> None:
+    assert missing({"x": "gone", "y": "done", "z": None}) == {"x": NO_ANSWER, "y": "done", "z": None}
+    assert missing(True) is True
