@@ -39,7 +39,10 @@ def daemonize(serve: Serve, log_file: Path, pid_file: Path) -> int:
         _detach(serve, log, writer, pid_file)
     _close(writer)
     _close(log)
-    said = _all_of(reader)
+    said = os.read(
+        reader, MAX_REPORT
+    )  # one write; the end of the pipe may be long in coming, as workers hold it too
+    _close(reader)
     if said == READY:
         return 0
     print(
@@ -76,14 +79,6 @@ def _report(writer: int, error: str) -> None:
         _close(writer)
     except OSError:
         return  # nobody waits for it any more
-
-
-def _all_of(reader: int) -> bytes:
-    said = b""
-    while data := os.read(reader, MAX_REPORT):
-        said += data
-    _close(reader)
-    return said
 
 
 def _open_log(path: Path) -> int:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +26,7 @@ from mta.config import Config, ConfigError, Problem
 from mta.config.kinds import CPUS
 from mta.config.schema import QUEUE_DIR, HttpSettings, SmtpSettings
 from mta.control import address as control_address
+from mta.daemon import DaemonError, daemonize
 from mta.inherited import Inherited
 from mta.logger import Logger
 from mta.logger_setup import configure_from
@@ -33,6 +35,7 @@ from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
+from mta.privileges import PrivilegesError, hand_over, identity
 from mta.worker import StartError, Worker, refuse
 
 ORIGIN = "master"
@@ -52,27 +55,58 @@ _close: Callable[[int], None] = get_original("os", "close")
 _select = get_original("select", "select")
 
 
+Tell = Callable[[str], None]
+"""Called once: with "" when the server is ready, or with the line that says why it can not start."""
+
+
 def run(install_dir: Path) -> int:
-    """Serve one installation until a signal ends it; the exit status: 1 with one line on stderr if it can't start."""
+    """Serve one installation until a signal ends it, or put it into the background.
+
+    The exit status: 1 with one line on stderr if it can't start.
+    """
+    smtp = _settings(install_dir)
+    if not smtp.daemonize:
+        return serve(install_dir, _complain)
+    files = (install_dir / smtp.daemon_log_file, install_dir / smtp.daemon_pid_file)
+    try:
+        return daemonize(partial(serve, install_dir), *files)
+    except DaemonError as error:
+        _complain(str(error))
+        return 1
+
+
+def serve(install_dir: Path, tell: Tell) -> int:
+    """Serve one installation until a signal ends it; the exit status."""
     try:
         count = workers_of(install_dir)
         if count:
-            return Master(install_dir, count).run()
+            return Master(install_dir, count).run(lambda: tell(""))
         worker = Worker(install_dir)
         worker.start()
     except StartError as error:
-        print(f"haraka: {error}", file=sys.stderr)
+        tell(str(error))
         return 1
+    tell("")
     worker.serve()
     return 0
 
 
+def _complain(error: str) -> None:
+    if error:
+        print(f"haraka: {error}", file=sys.stderr)
+
+
+def _settings(install_dir: Path) -> SmtpSettings:
+    """smtp.ini; what is wrong there is told by who starts."""
+    try:
+        return Config(install_dir, paths.ETC, lambda problem: None).settings(SmtpSettings)
+    except ConfigError:
+        return SmtpSettings()
+
+
 def workers_of(install_dir: Path) -> int:
     """How many workers smtp.ini asks for, 0 for one process without a master. What is wrong there is told by who starts."""
-    try:
-        nodes = Config(install_dir, paths.ETC, lambda problem: None).settings(SmtpSettings).nodes
-    except ConfigError:
-        return 0
+    nodes = _settings(install_dir).nodes
     return len(os.sched_getaffinity(0)) if nodes == CPUS else nodes
 
 
@@ -113,11 +147,14 @@ class Master:
 
     # -- starting
 
-    def run(self) -> int:
-        """Serve until a signal ends it; the exit status: 0 when every worker ended as it should. Raises StartError."""
+    def run(self, ready: Callable[[], None]) -> int:
+        """Serve until a signal ends it; the exit status: 0 when every worker ended as it should. Raises StartError.
+
+        ready: called when all workers are.
+        """
         try:
             self._prepare()
-        except (ConfigError, EndpointError, SpoolError) as error:
+        except (ConfigError, EndpointError, PrivilegesError, SpoolError) as error:
             raise StartError(str(error)) from error
         # Taken one by one with sigtimedwait: none interrupts anything, none is lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -127,6 +164,7 @@ class Master:
             self._stop(signal.SIGTERM)
             self._watch()
             raise
+        ready()
         self._watch()
         return 0 if self._clean else 1
 
@@ -141,8 +179,11 @@ class Master:
         )  # the rest tells a worker
         queue = self._install_dir / config.value(QUEUE_DIR)
         open_directory(self._disk, queue)
+        smtp = config.settings(SmtpSettings)
+        if to := identity(smtp.user, smtp.group):
+            hand_over((queue, state_directory(queue)), to)
         self._clear_control_sockets(state_directory(queue))
-        self._smtp = bind_all(config.settings(SmtpSettings).listen)
+        self._smtp = bind_all(smtp.listen)
         self._http = bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
         self._end, self._alive = os.pipe()  # nobody ever writes: it ends when we do
 

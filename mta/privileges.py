@@ -41,15 +41,20 @@ def identity(user: str, group: str) -> Identity | None:
     return Identity(entry.pw_name, entry.pw_uid, gid)
 
 
-def give(paths: Iterable[Path], to: Identity) -> None:
-    """Let files and directories that exist belong to that identity, as far as we may. Links are not followed."""
-    for path in paths:
+def hand_over(directories: Iterable[Path], to: Identity) -> None:
+    """Make directories that are missing, and let them belong to that identity, with what is in them if they did not before.
+
+    Links are not followed; one that is no directory, or can not be made, is left to whoever uses it to complain about.
+    """
+    for directory in directories:
         try:
-            os.chown(path, to.uid, to.gid, follow_symlinks=False)
-        except FileNotFoundError:
+            directory.mkdir(mode=0o750, exist_ok=True)
+            if directory.stat().st_uid == to.uid:
+                continue
+            for path in (*directory.iterdir(), directory):
+                os.chown(path, to.uid, to.gid, follow_symlinks=False)
+        except OSError:
             continue
-        except PermissionError:
-            return  # not root: what we can not use, we say when we come to it
 
 
 def become(to: Identity) -> None:

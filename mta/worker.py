@@ -57,6 +57,7 @@ from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
+from mta.privileges import PrivilegesError, become, hand_over, identity
 from mta.version import VERSION
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Worker:
             ConfigError,
             EndpointError,
             PluginError,
+            PrivilegesError,
             SmarthostError,
             SpoolError,
             SuspensionsError,
@@ -148,6 +150,7 @@ class Worker:
             name[:2] for _, sock in self._bound if isinstance(name := sock.getsockname(), tuple)
         ]
         self._make_http()
+        self._switch_user()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
@@ -214,9 +217,23 @@ class Worker:
         self._http = HttpServer(pairs, site, self.logger, self.me)
         self._undo.append(self._http.stop)
 
+    def _switch_user(self) -> None:
+        to = identity(self._smtp.user, self._smtp.group)
+        if to is None:
+            return
+        if not self._inherited:
+            queue = self._queue_directory()
+            hand_over((queue, state_directory(queue)), to)
+        become(to)
+        if self._is_first:
+            self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
+
+    def _queue_directory(self) -> Path:
+        return self.install_dir / self.config.value(QUEUE_DIR)
+
     def _open_spool(self) -> Spool:
         spool = Spool(
-            self.install_dir / self.config.value(QUEUE_DIR),
+            self._queue_directory(),
             self.logger,
             hostname=socket.gethostname(),
             share=self._share,

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 NOUNS = ("mta.connection", "mta.transaction", "mta.notes", "mta.results")
-GROUND = ("mta.version", "mta.paths", "mta.counts", "mta.memory")
+GROUND = ("mta.version", "mta.paths", "mta.counts", "mta.memory", "mta.privileges", "mta.daemon")
 
 # A room may import itself, GROUND, and what stands here. Longest match wins.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -48,6 +48,7 @@ GEVENT = {
     "mta.__main__",
     "mta.worker",
     "mta.master",
+    "mta.daemon",
     "mta.log_writer",
     "mta.config.watch",
     "mta.http.server",

@@ -29,6 +29,7 @@ from mta.net.ip import address_literal
 from mta.net.oauth_file import TokenFile
 from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.spool_directory import doubts, faults
+from mta.privileges import PrivilegesError, identity
 
 CORE = (
     SmtpSettings,
@@ -61,6 +62,7 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
     config.survey()
     for check in (
         bad_name,
+        bad_user,
         bad_listen,
         unused_tls_port,
         bad_spool_dir,
@@ -73,6 +75,20 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
             notice(problem)
     for problem in bad_queue(config, installation):
         notice(problem)
+
+
+def bad_user(config: Config) -> Iterator[Problem]:
+    """A user or group that this machine does not know, or that this process may not become."""
+    smtp = config.settings(SmtpSettings)
+    try:
+        to = identity(smtp.user, smtp.group)
+    except PrivilegesError as error:
+        file, line = config.place(SmtpSettings, "main", "group" if " group" in str(error) else "user")
+        yield Problem(file, str(error).removeprefix("smtp.ini "), line, fatal=True)
+        return
+    if to is not None and os.geteuid() not in (0, to.uid):
+        file, line = config.place(SmtpSettings, "main", "user")
+        yield Problem(file, f"only root can switch to user {to.user}", line, "main", "user", fatal=True)
 
 
 def bad_name(config: Config) -> Iterator[Problem]:
@@ -178,7 +194,9 @@ def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
     """A queue directory that cannot be used, or that others may look into."""
     path = installation / config.value(QUEUE_DIR)
     broken = [Problem(str(path), f"queue directory {text}", fatal=True) for text in faults(path)]
-    yield from broken or [Problem(str(path), f"queue directory {text}") for text in doubts(path)]
+    smtp = config.settings(SmtpSettings)
+    uid = None if smtp.user or smtp.group else os.geteuid()
+    yield from broken or [Problem(str(path), f"queue directory {text}") for text in doubts(path, uid)]
 
 
 def _place_of_credentials(config: Config) -> tuple[str, int]:

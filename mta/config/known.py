@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_LATER = "a Haraka setting that this release does not honour yet"
 _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
 _SERVER_ONLY = "not honoured: who opens a connection does not decide this"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
@@ -10,14 +9,9 @@ _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
 
-def _later(section: str, *keys: str) -> dict[tuple[str, str], str]:
-    return {(section, key): _LATER for key in keys}
-
-
 # By file, then (section, key); the key * stands for every key of that section.
 NOT_YET: dict[str, dict[tuple[str, str], str]] = {
-    "smtp.ini": _later("main", "user", "group", "daemonize", "daemon_log_file", "daemon_pid_file")
-    | {("main", key): _MOVED for key in ("smtputf8", "strict_rfc1869", "spool_dir", "spool_after")}
+    "smtp.ini": {("main", key): _MOVED for key in ("smtputf8", "strict_rfc1869", "spool_dir", "spool_after")}
     | {("headers", "*"): _MOVED},
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
     | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}

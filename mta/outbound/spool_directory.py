@@ -74,16 +74,16 @@ def faults(path: Path) -> Iterator[str]:
         yield f"is not writable for user {os.geteuid()}: it belongs to user {status.st_uid} (mode {_mode(status)})"
 
 
-def doubts(path: Path) -> Iterator[str]:
-    """What lets a server start, but is not as it should be."""
+def doubts(path: Path, uid: int | None) -> Iterator[str]:
+    """What lets a server start, but is not as it should be. uid: whose the directory should be; None: it is given away."""
     try:
         status = path.stat()
     except OSError:
         return
     if not stat.S_ISDIR(status.st_mode):
         return
-    if status.st_uid != os.geteuid():
-        yield f"belongs to user {status.st_uid}, but this is user {os.geteuid()}"
+    if uid not in (None, status.st_uid):
+        yield f"belongs to user {status.st_uid}, but this is user {uid}"
     if status.st_mode & 0o007:
         yield f"other users may look into it (mode {_mode(status)}), and people's mail lies there: chmod 750"
 

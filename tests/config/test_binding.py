@@ -60,7 +60,7 @@ def test_what_is_written_and_defaults_for_the_rest(install: Install) -> None:
         (SmtpSettings, "[headers]\nadd_received=no", "smtp.ini:2: [headers] add_received: not read here; Haraka 3.1 moved it to connection.ini"),
         (SmtpSettings, "nodes=many", "smtp.ini:1: [main] nodes: 'many' is not a whole number; allowed: 0, a whole number up to 1024, or cpus"),
         (SmtpSettings, "nodes=-1", "smtp.ini:1: [main] nodes: -1 is out of range; allowed: 0, a whole"),
-        (SmtpSettings, "user=smtp", "smtp.ini:1: [main] user: a Haraka setting that this release does not honour yet"),
+        (SmtpSettings, "smtputf8=no", "smtp.ini:1: [main] smtputf8: not read here; Haraka 3.1 moved it to connection.ini"),
         (ConnectionSettings, "[haproxy]\nhosts[]=10.0.0.1\nhosts[]=lb.example", "connection.ini:2: [haproxy] hosts: 'lb.example' is neither an address nor a network; allowed: an address or a network"),
         (ConnectionSettings, "bare_newline=ignore", "connection.ini:1: [main] bare_newline: 'ignore' is not one of them; allowed: reject, repair"),
         (LogSettings, "level=loud", "log.ini:1: [main] level: 'loud' is not a log level; allowed: data, protocol, debug, info"),

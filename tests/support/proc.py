@@ -51,6 +51,12 @@ def _status(pid: int, key: str) -> int:
     return int(match[1]) if match else 0
 
 
+def owners(pid: int) -> dict[str, set[int]]:
+    """Return whom a process belongs to: the real, effective, saved and file system ids, and the supplementary groups."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {key: set(map(int, lines[key].split())) for key in ("Uid", "Gid", "Groups")}
+
+
 def rss_kib(pid: int) -> int:
     """Return the resident memory of the tree in KiB (pages shared by two processes count twice)."""
     return sum(_status(member, "VmRSS") for member in tree(pid))

@@ -1,0 +1,81 @@
+"""smtp.ini user and group: a server that was started by root serves as somebody else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import smtplib
+from pathlib import Path
+
+import pytest
+
+from mta.privileges import Identity, PrivilegesError, identity
+from tests.support import server
+from tests.support.needs import root
+from tests.support.proc import owners, tree
+from tests.support.server import eventually
+from tests.support.sink import RecordingSink
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "expected"),
+    [
+        ("", "", None),
+        ("nobody", "", Identity("nobody", NOBODY.pw_uid, NOBODY.pw_gid)),
+        (str(NOBODY.pw_uid), "", Identity("nobody", NOBODY.pw_uid, NOBODY.pw_gid)),
+        ("nobody", "daemon", Identity("nobody", NOBODY.pw_uid, 1)),
+        ("nobody", "1", Identity("nobody", NOBODY.pw_uid, 1)),
+    ],
+)
+def test_names_and_numbers(user: str, group: str, expected: Identity | None) -> None:
+    assert identity(user, group) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "message"),
+    [
+        ("no-such-user", "", "smtp.ini user: there is no user 'no-such-user'"),
+        ("nobody", "no-such-group", "smtp.ini group: there is no group 'no-such-group'"),
+        ("4000000", "", "no user '4000000'"),
+    ],
+)
+def test_nobody_of_that_name(user: str, group: str, message: str) -> None:
+    with pytest.raises(PrivilegesError, match=message):
+        identity(user, group)
+
+
+@pytest.mark.parametrize("nodes", [0, 2])
+def test_the_server_gives_up_roots_rights_and_can_use_its_queue(nodes: int, tmp_path_factory) -> None:
+    root()
+    directory = Path(tmp_path_factory.mktemp("house"))
+    for part in (directory, *directory.parents):
+        if part.is_relative_to("/tmp") and part != Path("/tmp"):
+            part.chmod(0o755)  # pytest's own directories are root's alone
+    with RecordingSink() as sink:
+        relay = server.relay(
+            directory,
+            sink.port,
+            {"smtp.ini": f"listen=127.0.0.1:{{port}}\nuser=nobody\ngroup=daemon\nnodes={nodes}\n"},
+        )
+        with relay:
+            with smtplib.SMTP("127.0.0.1", relay.port) as smtp:
+                smtp.sendmail("a@a.test", ["b@b.test"], "Subject: hi\r\n\r\nbody\r\n")
+            sink.wait_for(1, 20)
+            nobody = {"Uid": {NOBODY.pw_uid}, "Gid": {1}, "Groups": set()}
+            serving = tree(relay.pid) if nodes == 0 else tree(relay.pid)[1:]
+            assert len(serving) == max(nodes, 1)
+            assert eventually(lambda: all(owners(pid) == nobody for pid in serving))
+            assert relay.queue.stat().st_uid == NOBODY.pw_uid
+            assert os.stat(directory / "queue.state").st_uid == NOBODY.pw_uid
+        assert "serving as user nobody" in relay.log
+        assert "belongs to user" not in relay.log
+        assert "Traceback" not in relay.log
+
+
+def test_a_user_that_does_not_exist_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    relay = server.relay(tmp_path / "relay", 9, {"smtp.ini": "listen=127.0.0.1:{port}\nuser=no-such-user\n"})
+    status, output = relay.run_to_end()
+    assert status == 1
+    assert "smtp.ini:2: user: there is no user 'no-such-user'" in output
