@@ -137,6 +137,23 @@ def test_check_knows_the_workers_of_a_running_server(relay: Server) -> None:
     assert any(in_use in str(finding) for finding in findings)
 
 
+@pytest.mark.slow
+def test_a_replacement_that_can_not_start_is_tried_again(relay: Server) -> None:
+    relay.start()
+    first, second = pids(relay)
+    plugins = relay.directory / "config" / "plugins"
+    before = plugins.read_text()
+    plugins.write_text("nosuch\n")
+    os.kill(second, signal.SIGKILL)
+    assert eventually(lambda: "worker 1 exited with status 1" in relay.log, 30)
+    assert eventually(lambda: "[ERROR] [-] [master] worker 1: Loading plugin nosuch failed" in relay.log)
+    with RawClient(relay.port) as client:
+        assert client.command("NOOP").startswith("250")
+    plugins.write_text(before)
+    assert pids(relay)[0] == first
+    assert relay.stop() == 0
+
+
 def test_what_keeps_a_worker_from_starting_is_told_once(tmp_path: Path) -> None:
     relay = server.relay(
         tmp_path / "relay",
