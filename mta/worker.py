@@ -50,6 +50,7 @@ from mta.outbound.smarthost import SmarthostError
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.spool_directory import state_directory
 from mta.outbound.suspensions import Suspensions, SuspensionsError
+from mta.outbound.tls_diary import TlsDiary
 from mta.outbound.tls_setup import open_policies
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
@@ -70,6 +71,7 @@ ORIGIN = "server"
 ONE_SIGNAL = 1.0  # seconds
 READABLE = 1  # libev's EV_READ
 HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
+TLS_REPORTS = "tls-rpt"
 BOUNCE_RULES = "outbound.bounce_rules"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 
@@ -246,24 +248,20 @@ class Worker:
             raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
 
     def _make_outbound(self, spool: Spool) -> Outbound:
+        settings, state = self._outbound_settings, state_directory(spool.directory)
         return Outbound(
             limits=Limits(self._common_limits, self._named_limits, self._share),
-            suspensions=Suspensions(state_directory(spool.directory)),
+            suspensions=Suspensions(state),
             spool=spool,
             resolver=self.resolver,
             runner=self.hooks,
             logger=self.logger,
-            settings=self._outbound_settings,
+            settings=settings,
             me=self.me,
             read_template=lambda name: self.config.get(name, "data"),
             bounce_rules=self._bounce_rules,
-            tls=open_policies(
-                self.config,
-                self.resolver,
-                self.logger,
-                self._outbound_settings.security,
-                state_directory(spool.directory),
-            ),
+            tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
+            diary=TlsDiary(state / (TLS_REPORTS if self._is_first else f"{TLS_REPORTS}.{self._share.slot}")),
             routes=self.config.sections(
                 OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
             ),

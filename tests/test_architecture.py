@@ -59,6 +59,7 @@ GEVENT = {
     "mta.plugin.runner",
     "mta.inbound.listener",
     "mta.outbound.engine",
+    "mta.outbound.service",
     "mta.control.server",
 }
 

@@ -21,6 +21,7 @@ from mta.net.occupant import kin, occupants
 from mta.worker import StartError, Worker
 from tests.support.install import eventually
 from tests.support.needs import program
+from tests.support.ports import free_port
 
 GOOD = {
     "smtp.ini": "listen=127.0.0.1:0\n",
@@ -338,14 +339,29 @@ def test_certificates_where_tls_is_wanted(house: Path, spoil: Callable[[Path], N
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("ca=missing.pem", "config/tls.ini:2: warning: [outbound] ca: there is no file missing.pem"),
-        ("key=own.pem", "config/tls.ini:2: warning: [outbound] key: there is no key and certificate in own.pem, tls_cert.pem"),
-        ("ciphers=NONE-SUCH", "config/tls.ini:2: warning: [outbound] ciphers: no cipher match"),
+        ("ca=missing.pem", "config/tls.ini:2: error: [outbound] ca: there is no file missing.pem: no certificate proves anything until it is there, and mail that needs proof waits; put the PEM file there, or leave `ca` empty for the system's authorities"),
+        ("key=own.pem", "config/tls.ini:2: error: [outbound] key: there is no key and certificate in own.pem, tls_cert.pem"),
+        ("ciphers=NONE-SUCH", "config/tls.ini:2: error: [outbound] ciphers: no cipher match"),
     ],
 )  # fmt: skip
 def test_what_we_show_and_believe_when_we_open_a_connection(house: Path, setting: str, line: str) -> None:
     write(house, {"tls.ini": f"[outbound]\n{setting}\n"})
     assert found(house) == [line]
+    assert start(house) is None
+
+
+@pytest.mark.parametrize(
+    ("ini", "line"),
+    [
+        ("ca=missing.pem\n", "config/tls.ini:1: error: [main] ca: there is no file missing.pem: no client is authorised"),
+        ("[mutual_auth_hosts]\na.test=\nmx.test=c.test\n", "config/tls.ini:3: error: [mutual_auth_hosts] mx.test: there is no key and certificate for c.test in "),
+    ],
+)  # fmt: skip
+def test_what_is_an_error_in_any_case(house: Path, ini: str, line: str) -> None:
+    certify(house, "mx.example.test")
+    write(house, {"tls.ini": ini})
+    (said,) = found(house)
+    assert said.startswith(line)
     assert start(house) is None
 
 
@@ -446,8 +462,7 @@ def test_a_unix_socket_that_somebody_else_has(house: Path) -> None:
 
 
 def test_the_running_server_of_the_same_installation_is_no_problem(house: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     write(house, {"smtp.ini": f"listen=127.0.0.1:{port}\n"})
     null = os.open(os.devnull, os.O_WRONLY)
     worker = Worker(house, null)
@@ -538,6 +553,39 @@ def test_who_listens() -> None:
         endpoint = Endpoint.parse(f"127.0.0.1:{server.getsockname()[1]}")
         assert occupants(endpoint) == {os.getpid()}
     assert occupants(endpoint) == set()
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "found"),
+    [
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "[::1]", False),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.1", "[::0]", True),
+        ("127.0.0.1", "localhost", True),
+        ("0.0.0.0", "127.0.0.2", True),
+        ("::1", "[::1]", True),
+        ("::1", "127.0.0.1", False),
+    ],
+)
+def test_who_listens_at_an_address(there: str, asked: str, found: bool) -> None:
+    """Another process may have the same port at another address, and is not in the way."""
+    family = socket.AF_INET6 if ":" in there else socket.AF_INET
+    with socket.create_server((there, 0), family=family) as server:
+        endpoint = Endpoint.parse(f"{asked}:{server.getsockname()[1]}")
+        assert (os.getpid() in occupants(endpoint)) is found
+
+
+def test_a_child_with_the_socket_of_its_parent_is_not_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = Endpoint.parse(f"127.0.0.1:{server.getsockname()[1]}")
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[server.fileno()])
+        try:
+            assert occupants(endpoint) == {os.getpid()}
+            server.close()
+            assert occupants(endpoint) == {child.pid}
+        finally:
+            child.communicate()
 
 
 def test_kin() -> None:

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from mta.net.ip import is_local
+from mta.outbound.tls_result import TlsResult
 from mta.worker import StartError, Worker
 from tests.support.fake_mx import FakeMx
 from tests.support.install import eventually
@@ -209,3 +210,26 @@ def test_routes_and_pools_are_followed_while_it_runs(worker: Worker, house: Path
         send(worker.addresses[0][1])
         assert eventually(lambda: len(far.messages) == 2)
         assert len(smart.messages) == 1
+
+
+def test_what_comes_of_tls_is_kept_for_the_daily_report(worker: Worker, house: Path) -> None:
+    (house / "config" / "outbound.ini").write_text("disabled=true\n[tls_rpt]\nreport=true\n")
+    worker.start()
+    collect = worker.outbound._router.tls.on_tls_result
+    assert collect is not None
+    collect(
+        TlsResult(
+            "b.test",
+            "no-policy-found",
+            (),
+            "b.test",
+            (),
+            "starttls-not-supported",
+            "mx.b.test",
+            "192.0.2.1",
+            "",
+        )
+    )
+    worker.stop()
+    (day,) = (house / "queue.state" / "tls-rpt").iterdir()
+    assert "starttls-not-supported" in day.read_text()

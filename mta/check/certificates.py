@@ -11,7 +11,7 @@ from mta.config import Config, Problem
 from mta.config.schema import ME, SmtpSettings, TlsSettings
 from mta.net.certificates import KeyPair
 from mta.net.endpoint import Endpoint
-from mta.net.tls_client_material import read_client
+from mta.net.tls_client_material import read_clients
 from mta.net.tls_material import read_material
 
 SOON = timedelta(days=14)  # whoever renews certificates by a program does it 30 days before the end
@@ -24,8 +24,8 @@ def check_certificates(config: Config, findings: Findings, now: datetime | None 
     moment = now or datetime.now(UTC)
     material = read_material(config, config.settings(TlsSettings), moment)
     for problem in material.problems:
-        findings.add(severity, problem)
-    findings.notices(read_client(config, config.settings(TlsSettings))[1])
+        findings.add(Severity.ERROR if problem.fatal else severity, problem)
+    findings.notices(read_clients(config, config.settings(TlsSettings))[1])
     for pair in material.pairs:
         if pair.chain[0].not_valid_before_utc > moment:
             text = f"the certificate is not valid before {pair.chain[0].not_valid_before_utc:%Y-%m-%d}"

@@ -177,9 +177,9 @@ class Config:
 
     def place(self, cls: type[Settings], section: str, key: str) -> tuple[str, int]:
         """File and line (0: unknown) where a setting is written, or would be."""
-        for spec, entry in self.written(cls):
-            if (spec.section, spec.key) == (section, key):
-                return entry.file, entry.line
+        entry = (self._content(cls.FILE, "ini") or {}).get(section, {}).get(key)
+        if entry is not None and not self._is_shipped(entry):
+            return entry.file, entry.line
         return str(self.directory / cls.FILE), 0
 
     def place_of_section(self, cls: type[Settings], section: str) -> tuple[str, int]:

@@ -6,7 +6,6 @@ _LATER = "a Haraka setting that this release does not honour yet"
 _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
 _SERVER_ONLY = "not honoured: who opens a connection does not decide this"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
-_SHOWN = "not honoured: it is about the certificate that we show to other servers; for clients see [authorized_hosts]"
 _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
@@ -22,9 +21,7 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     | {("headers", "*"): _MOVED},
     "tls.ini": {("main", key): _NOT_NEEDED for key in ("secureProtocol", "secureOptions", "ecdhCurve")}
     | {("main", key): _NO_OCSP for key in ("requestOCSP", "enableOCSPStapling")}
-    | {("outbound", key): _SERVER_ONLY for key in ("dhparam", "requestCert", "honorCipherOrder")}
-    | {("main", "mutual_tls"): _SHOWN}
-    | {(section, "*"): _SHOWN for section in ("mutual_auth_hosts", "mutual_auth_hosts_exclude")},
+    | {("outbound", key): _SERVER_ONLY for key in ("dhparam", "requestCert", "honorCipherOrder")},
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },

@@ -128,7 +128,7 @@ def _part(between: bytes, depth: int, target: Target) -> bytes:
 def _leaf(header: Header, body: bytes, depth: int, encoding: str) -> bytes:
     if not depth and not header.has("MIME-Version"):
         header.add("MIME-Version", "1.0")
-        if not header.has("Content-Type"):
+        if not header.has("Content-Type") and not body.isascii():
             header.add("Content-Type", "text/plain; charset=unknown-8bit")  # RFC 1428 3
     encoded = encode(encoding, body)[0] if encoding == "quoted-printable" else _base64(body)
     return _relabel(header, encoding) + b"\r\n" + encoded

@@ -56,7 +56,7 @@ class ChunkedTransaction(Transaction):
             self._end()
             return
         reply = self._dialogue.hear("dot", self._timeouts.dot)
-        self.in_step = reply.kind in (4, 5)  # nobody knows whom it was accepted for
+        self.in_step = self.in_step and reply.kind in (4, 5)  # nobody knows whom it was accepted for
         self.open = True  # RFC 3030 2: after a failed BDAT only RSET helps
 
     def _send_pieces(self, message: MessageSource, at_once: int) -> None:
@@ -77,13 +77,14 @@ class ChunkedTransaction(Transaction):
         """The reply to a BDAT that is not the last one."""
         reply = self._dialogue.hear(phase, self._timeouts.chunk)
         self._data = reply
+        self.in_step = self.in_step and reply.kind != 3
         return reply.kind == 2
 
     def _give_up(self, unanswered: int, last_is_out: bool) -> None:
         """A piece was refused: nothing is delivered, and what was sent behind it is refused as well (RFC 3030 2)."""
         self.open = True
         # How many replies LMTP has for a last piece that comes too late is not written anywhere.
-        self.in_step = not (last_is_out and self._lmtp)
+        self.in_step = self.in_step and not (last_is_out and self._lmtp)
         try:
             for _ in range(unanswered + last_is_out):
                 if self.in_step and self._dialogue.farewell is None:

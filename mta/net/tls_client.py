@@ -19,14 +19,19 @@ from mta.net.tls_security import TlsFault, fault_of
 class TlsClient:
     """Makes the client's end of TLS sessions. Never changed: new settings make a new one, and connections of their own.
 
-    ca: path of a PEM file with the authorities that are believed, "" for the system's; pair: shown to hosts that ask for a
-    certificate. Raises TlsSettingsError.
+    ca: path of a PEM file with the authorities that are believed, "" for the system's, None for nobody; pair: shown to hosts
+    that ask for a certificate. Raises TlsSettingsError.
     """
 
     __slots__ = ("_context",)
 
     def __init__(
-        self, *, ca: str = "", ciphers: str = "", min_version: str = "TLSv1.2", pair: KeyPair | None = None
+        self,
+        *,
+        ca: str | None = "",
+        ciphers: str = "",
+        min_version: str = "TLSv1.2",
+        pair: KeyPair | None = None,
     ) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(VERSIONS[min_version])
@@ -37,7 +42,7 @@ class TlsClient:
             context.set_cipher_list(_ciphers(ciphers, min_version).encode())
             if ca:
                 context.load_verify_locations(ca)
-            else:
+            elif ca is not None:
                 trust_the_system(context)
             if pair is not None:
                 _show(context, pair)

@@ -143,14 +143,23 @@ def _one_of_each_kind(pairs: Iterable[KeyPair]) -> list[KeyPair]:
 
 
 class Options:
-    """What tls.ini says, ready to be put into contexts. ca: path of a PEM file or ""; dh: DH parameters in PEM, or None."""
+    """What tls.ini says, ready to be put into contexts.
+
+    ca: path of a PEM file with the authorities that are believed, "" for the system's, None for nobody; dh: DH parameters in
+    PEM, or None.
+    """
 
     __slots__ = ("_ca", "_dh", "_settings")
 
-    def __init__(self, settings: TlsSettings, ca: str, dh: bytes | None) -> None:
+    def __init__(self, settings: TlsSettings, ca: str | None, dh: bytes | None) -> None:
         self._settings = settings
         self._ca = ca
         self._dh = dh
+
+    @property
+    def believes_nobody(self) -> bool:
+        """True when no certificate of a client can be verified, because the authorities can't be read."""
+        return self._ca is None
 
     @property
     def oldest(self) -> int:
@@ -211,7 +220,7 @@ class Options:
     def _ask_for_certificate(self, context: SSL.Context, insist: bool) -> None:
         if self._ca:
             self._try(f"ca={self._settings.ca}", context.load_verify_locations, self._ca)
-        else:
+        elif self._ca is not None:
             trust_the_system(context)
         context.set_verify(*_verifying(insist))
 

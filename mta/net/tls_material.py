@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from mta.config.problem import ConfigError, Problem
 from mta.config.schema import ME, TlsSettings
 from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
-from mta.net.tls_contexts import Options, Site, TlsSettingsError
+from mta.net.tls_contexts import Demand, Options, Site, TlsSettingsError
 
 if TYPE_CHECKING:
     from mta.config import Config
 
 DIRECTORY = "tls"
+_NOBODY = (
+    "no client is authorised until it is there; "
+    "put the PEM file there, or leave `ca` empty for the system's authorities"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,13 @@ class Material:
     defaults: tuple[KeyPair, ...]
     sites: Mapping[str, Site]
     problems: tuple[Problem, ...]
+
+    @property
+    def lacks_authorities(self) -> bool:
+        """True when a file that `ca` names can't be read: some clients can't be verified, whoever they are."""
+        return any(
+            each.believes_nobody for each in (self.options, *(site.options for site in self.sites.values()))
+        )
 
 
 def named_files(*settings: TlsSettings) -> list[str]:
@@ -75,7 +86,7 @@ def _pairs_in(pairs: Sequence[KeyPair], files: Sequence[PemFile]) -> tuple[KeyPa
 def _sound(pairs: Sequence[KeyPair], options: Options, ini: str, problems: list[Problem]) -> list[KeyPair]:
     """Those that OpenSSL takes, with these settings."""
     try:
-        options.context([])
+        options.context([], demand=Demand.ALWAYS)
     except TlsSettingsError as error:
         problems.append(Problem(ini, str(error)))
         return []
@@ -96,7 +107,7 @@ def _is_sound_site(
 ) -> bool:
     """True when OpenSSL takes what a section says. Without it its clients would get less than somebody asked for."""
     try:
-        site.options.context([])
+        site.options.context([], demand=Demand.ALWAYS)
         for pair in site.pairs or [pair for pair in pairs if name in pair.names]:
             site.options.context([pair])
     except TlsSettingsError as error:
@@ -151,28 +162,30 @@ class _Reader:
         data = self._data(name, ("key", "cert"))
         return None if data is None else read_pem(str(self._config.directory / name), data)
 
-    def _ca(self, name: str) -> str:
-        if not name or self._data(name, ("ca",)) is None:
-            return ""
-        return str(self._config.directory / name)
+    def _ca(self, name: str) -> str | None:
+        """The path, "" for the system's authorities, None when those that are wanted instead are not there."""
+        if name and self._data(name, ("ca",), _NOBODY) is None:
+            return None
+        return str(self._config.directory / name) if name else ""
 
     def _dh(self, name: str) -> bytes | None:
         return self._data(name, ("dhparam",)) if name else None
 
-    def _data(self, name: str, keys: Sequence[str]) -> bytes | None:
+    def _data(self, name: str, keys: Sequence[str], so: str = "") -> bytes | None:
+        """The file; so: what follows when it can't be read, which makes that worse than a complaint."""
         try:
             data: bytes | None = self._config.get(name, "binary")
+            message = f"there is no file {name}"
         except ConfigError as error:
-            self._complain(keys, name, str(error))
-            return None
+            data, message = None, str(error)
         if data is None:
-            self._complain(keys, name, f"there is no file {name}")
+            self._complain(keys, name, f"{message}: {so}" if so else message, bool(so))
         return data
 
-    def _complain(self, keys: Sequence[str], name: str, message: str) -> None:
+    def _complain(self, keys: Sequence[str], name: str, message: str, fatal: bool) -> None:
         for key, entry in self._entries:
             if key in keys and name in (entry.text or ""):
-                problem = Problem(entry.file, message, entry.line, "main", key)
+                problem = Problem(entry.file, message, entry.line, "main", key, fatal=fatal)
                 if problem not in self.problems:
                     self.problems.append(problem)
                 return

@@ -25,7 +25,8 @@ _REMEMBERED = 10_000
 class TlsServer:
     """Makes the server's end of TLS sessions. Changed files are read again as soon as `config` follows them.
 
-    What is wrong with files is logged at ERROR; a change that leaves no usable certificate changes nothing.
+    What is wrong with files is logged at ERROR; a change that leaves no usable certificate, or names
+    authorities that can't be read, changes nothing; at the start nobody is believed then.
     """
 
     def __init__(self, config: Config, logger: Logger) -> None:
@@ -107,10 +108,12 @@ class TlsServer:
         material = read_material(self._config, self._settings)
         for problem in material.problems:
             self._logger.error(str(problem), origin=ORIGIN)
-        if material.pairs:
-            self._use(material)
-        elif self.usable:
+        if self.usable and not material.pairs:
             self._logger.error("no usable certificate any more: going on with the last ones", origin=ORIGIN)
+        elif self.usable and material.lacks_authorities:
+            self._logger.error("TLS goes on as it was until the authorities can be read", origin=ORIGIN)
+        elif material.pairs:
+            self._use(material)
 
     def _use(self, material: Material) -> None:
         reloading = self.usable

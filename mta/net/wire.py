@@ -10,13 +10,13 @@ import _socket
 from typing import TYPE_CHECKING, Any
 
 from mta.net.clock import Clock
-from mta.net.tls_layer import Layer, TlsLayer
 from mta.net.wire_reader import BareNewline, LineTooLong, Reader
 from mta.net.wire_waiting import READ, SLACK, WireTimeout
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
+
+    from mta.net.tls_layer import Layer
 
 __all__ = ["READ", "SLACK", "BareNewline", "LineTooLong", "Wire", "WireTimeout"]
 
@@ -44,20 +44,11 @@ class Wire(Reader):
         """Take over a connected socket: an ordinary one, or a bare `_socket.socket` that does not block."""
         super().__init__(sock, timeout, clock, lenient)
 
-    def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None
-    ) -> None:
-        """Do a TLS handshake; from then on everything is encrypted.
-
-        What the peer sent before the handshake is dropped (CVE-2011-0411). Raises ssl.SSLError, OSError, WireTimeout,
-        EOFError.
-        """
-        self.secure(TlsLayer(context, server_side=server_side, server_hostname=server_hostname))
-
     def secure(self, layer: Layer, *, keep_input: bool = False) -> None:
-        """The same with a session that is made already.
+        """Do a TLS handshake with this session; from then on everything is encrypted.
 
-        keep_input: what has arrived is the beginning of the handshake, as behind the line of a PROXY.
+        What the peer sent before the handshake is dropped (CVE-2011-0411). keep_input: it is the beginning of the handshake, as
+        behind the line of a PROXY. Raises ssl.SSLError, OSError, WireTimeout, EOFError.
         """
         self.flush()
         if keep_input and self.pending:
@@ -71,11 +62,6 @@ class Wire(Reader):
         finally:
             self._send_bare(layer.outgoing())  # the last flight, or the alert that says what was wrong
         self._layer = layer
-
-    @property
-    def tls(self) -> ssl.SSLObject | None:
-        """The standard library's TLS session: its cipher, version and peer certificate; None in clear."""
-        return self._layer.session if isinstance(self._layer, TlsLayer) else None
 
     @property
     def peer(self) -> tuple[str, int]:

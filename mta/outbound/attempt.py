@@ -14,7 +14,7 @@ from mta.outbound.feedback import nobody_there
 from mta.outbound.hmail import HMail
 from mta.outbound.job import Job
 from mta.outbound.mx import NoRoute
-from mta.outbound.outcome import DEFERRED, Outcome, Outcomes, of_reply
+from mta.outbound.outcome import DEFERRED, Outcome, Outcomes, fate_of
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.route import Route
 from mta.outbound.settle import TROUBLE_WAIT, Later, Settler, seconds
@@ -94,7 +94,8 @@ class Attempts:
         try:
             route = self._deliverer.route(hmail)
         except NoRoute as error:
-            return self._settler.settle(hmail, _all(hmail, of_reply(error.reply)))
+            nowhere = Outcome(fate_of(error.reply), error.reply, expired=error.expired)
+            return self._settler.settle(hmail, _all(hmail, nowhere))
         return self._to_site(job, hmail, route)
 
     def _to_site(self, job: Job, hmail: HMail, route: Route) -> Later | Site | None:

@@ -20,7 +20,7 @@ from mta.outbound.todo import Todo
 from mta.smtp.address import NULL, Address
 from mta.smtp.reply import Reply
 
-Send = Callable[[Address, Sequence[Address], bytes], Reply]
+Send = Callable[[Address, Sequence[Address], bytes, HMail], Reply]
 ReadTemplate = Callable[[str], Sequence[str]]
 
 _TEXTS = {
@@ -33,7 +33,7 @@ _TEXTS = {
 class Bouncer:
     """Calls for a report with send_report(); the reply is 250 when it is durable.
 
-    read_template: gives the lines of a file such as outbound.bounce_message as they are now. send: submits a mail.
+    read_template: gives the lines of a file such as outbound.bounce_message as they are now. send: submits a mail, told the one that it is about.
     `settings` may be changed at any time.
     """
 
@@ -75,7 +75,7 @@ class Bouncer:
             named={rcpt: orcpt for rcpt in outcomes if (orcpt := todo.rcpt_params(rcpt).get("ORCPT"))},
             retry_until=retry_until,
         )
-        return self._send(NULL, [to], build(self._templates(kind), report))
+        return self._send(NULL, [to], build(self._templates(kind), report), hmail)
 
     def _full_max(self, kind: Kind, todo: Todo) -> int:
         """RET is about failures only: other reports have the header, or less (RFC 3461 4.3)."""

@@ -21,8 +21,8 @@ from mta.net.smtp_client import (
 from mta.outbound.eight_bit import NotConvertible, eight_bit_refusal, seven_bit_form
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute
-from mta.outbound.onward import is_late, onward
-from mta.outbound.outcome import DEFERRED, FAILED, Fate, Outcome, Peer, of_replies, of_reply
+from mta.outbound.onward import onward
+from mta.outbound.outcome import DEFERRED, FAILED, NO_TIME, Fate, Outcome, Peer, of_replies, of_reply
 from mta.outbound.route import Route, Router
 from mta.outbound.sources import is_absent_source
 from mta.outbound.spool_errors import SpoolError
@@ -66,7 +66,7 @@ class Deliverer:
         """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
         by = hmail.todo.deliver_by
         if by is not None and by.returns and by.moment <= time.time():
-            raise NoRoute(Reply(550, "Delivery time expired, as its sender asked", "5.4.7"))
+            raise NoRoute(_TOO_LATE, NO_TIME)
         return self._router.route(hmail)
 
     def deliver(self, hmail: HMail, route: Route) -> dict[Address, Outcome]:
@@ -76,8 +76,6 @@ class Deliverer:
         host answers to MAIL, RCPT, DATA or the message is, unless the route's failover_on says otherwise.
         """
         attempt = _Attempt(hmail, _NOT_FINAL[route.failover_on])
-        if is_late(hmail.todo):
-            return attempt.end(of_reply(_TOO_LATE))
         try:
             for hop in route.hops:
                 self._try(hop, attempt)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from mta.outbound.gate import Gate
+from mta.outbound.gate import Gate, cause_of
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import FAILED, Outcome
 from mta.outbound.qfile import HELD_MS
@@ -63,6 +63,9 @@ class Desk:
         gates = self._waits.gates(name, int(time.time() * 1000), time.monotonic())
         if gates is None:
             return None
+        cause = cause_of(self._engine.reason(name))
+        if cause is not None:
+            gates.append(cause)
         if self._engine.disabled:
             gates.append(Gate("disabled", "outbound.ini has disabled=true"))
         if not gates:

@@ -17,7 +17,7 @@ from mta.outbound.hot import HotMessage
 from mta.outbound.job import Job
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.settle import Later
-from mta.outbound.sites import Site
+from mta.outbound.sites import NEVER, Site
 from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.steady import WallClock
 from mta.outbound.todo import Todo
@@ -25,6 +25,7 @@ from mta.outbound.waiting import Waiting
 
 HOT_BYTES = 64 * 1024 * 1024  # messages kept in memory for their first attempt; above it they are read back
 HOT_OVERHEAD = 4096  # what a waiting entry takes besides its message, roughly
+LOAD_AGAIN = 30.0  # seconds until another try when the directory could not be read
 LOAD_BATCH = 256  # names per turn at start-up, so that mail is served meanwhile
 LONGEST_SLEEP = 60.0  # seconds; the wall clock may be set while we wait
 
@@ -146,7 +147,7 @@ class Engine:
         if site is not None:
             now = time.monotonic()
             if site.parked or site.wait(now):
-                self._waits.park(site, job, now)
+                self._park(site, job)
                 return
             if self._has_room:
                 site.enter(now)
@@ -164,6 +165,17 @@ class Engine:
         if self._has_room and not self._paused and (job := self._waits.next_at(site, now)):
             self._hire(job)
         self._waits.left(site, now)
+        self._look_after(site, now)
+
+    def _park(self, site: Site, job: Job) -> None:
+        now = time.monotonic()
+        self._waits.park(site, job, now)
+        self._look_after(site, now)
+
+    def _look_after(self, site: Site, now: float) -> None:
+        """Let the scheduler know of a site where something may begin without anything ending before."""
+        if site.parked and site.wait(now) != NEVER:
+            self._changed.set()
 
     # -- what an operator does
 
@@ -186,15 +198,24 @@ class Engine:
 
     def _load(self) -> None:
         """Push the names that lay in the spool when it was opened; the spool passes over what came since."""
+        while (count := self._load_names()) is None:
+            sleep(LOAD_AGAIN)
+        self._logger.info("queue loaded", {"entries": count}, origin="outbound")
+
+    def _load_names(self) -> int | None:
+        """How many there were; None when not even the first could be read, so that it is worth another try."""
         count = 0
         try:
             for count, name in enumerate(self._spool.walk(), start=1):
-                self.put(Later(name, 0 if self._flushed and not name.is_held else name.next_attempt))
+                due_ms = 0 if self._flushed and not name.is_held else name.next_attempt
+                if self._waits.push(due_ms, name.text):
+                    self._changed.set()
                 if count % LOAD_BATCH == 0:
                     sleep(0)
         except SpoolError as error:
             self._logger.crit(f"cannot read the whole queue: {error}", origin="outbound")
-        self._logger.info("queue loaded", {"entries": count}, origin="outbound")
+            return count or None
+        return count
 
     # -- what goes out
 
@@ -216,7 +237,9 @@ class Engine:
             self._changed.clear()
             if jump := self._clock.jump():
                 self._logger.warn(f"the clock was set by {jump / 1000:g} seconds", origin="outbound")
-                self._waits.shift(jump)
+                # Forth: a clock that was slow when the names were read may have been put right, so their times count.
+                if jump < 0:
+                    self._waits.shift(jump)
             if self._waits.sites.forget_idle(time.monotonic()):
                 self._attempts.hints.clear()
             while self._has_room and (job := self._next()):
@@ -250,7 +273,7 @@ class Engine:
         finally:
             del self._under_way[name]
         if isinstance(result, Site):
-            self._waits.park(result, job, time.monotonic())
+            self._park(result, job)
             return
         self._reasons.pop(name, None)
         self._cool(job.hot)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
+    "DNS failure",
+    "TLS policy",
     "held",
     "delivering",
     "backoff",
@@ -17,6 +20,14 @@ Kind = Literal[
     "concurrency",
     "disabled",
 ]
+
+
+# RFC 3463 3.5, 3.8: what the replies are marked with that we give for a look-up that failed, and for a host that did not
+# prove what a policy asks for.
+_CAUSES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("DNS failure", re.compile(r"\b4\.4\.[34]\b")),
+    ("TLS policy", re.compile(r"\b4\.7\.(?:5|10|30)\b")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,14 @@ class Gate:
         if self.until is None:
             return f"{self.kind}: {self.text}"
         return f"{self.kind}: {self.text}, until {moment(self.until)}"
+
+
+def cause_of(reason: str | None) -> Gate | None:
+    """What has to be mended before the next attempt can do better, when the last one failed at the DNS or at a policy."""
+    for kind, pattern in _CAUSES if reason else ():
+        if pattern.search(reason or ""):
+            return Gate(kind, reason or "")
+    return None
 
 
 def moment(when: float) -> str:

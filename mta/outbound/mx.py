@@ -22,11 +22,12 @@ MAX_ADDRESSES = 8  # of one host
 
 
 class NoRoute(Exception):
-    """There is nowhere to send the mail to: for good (a 5yz reply) or for now (4yz)."""
+    """There is nowhere to send the mail to: for good (a 5yz reply) or for now (4yz). expired: as in an Outcome."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, expired: str = "") -> None:
         super().__init__(str(reply))
         self.reply = reply
+        self.expired = expired
 
 
 def candidates(

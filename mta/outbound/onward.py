@@ -34,15 +34,6 @@ def onward(todo: Todo) -> Onward:
     return Onward(mail, rcpts)
 
 
-def is_late(todo: Todo) -> bool:
-    """True when the mail is to be returned because its time is over: BY with mode R (RFC 2852 4)."""
-    by = todo.mail_params.get("BY") if todo.extra else None
-    if by is None:
-        return False
-    left, _, mode = (time_left(by, _seconds_here(todo)) or "").partition(";")
-    return mode[:1] in ("R", "r") and int(left) <= 0
-
-
 def time_left(by: str, seconds: int) -> str | None:
     """A by-value after so many seconds: `60;R` after 20 is `40;R`; None when it is no by-value."""
     time_given, semicolon, mode = by.partition(";")

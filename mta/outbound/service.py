@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from gevent import Greenlet, spawn
+
 from mta.config.bounce_rules import parse_rules
 from mta.config.schema import LimitSettings
 from mta.net.client_pool import ClientPool
@@ -23,6 +25,7 @@ from mta.outbound.smarthost import SmarthostError, smarthosts
 from mta.outbound.sources import pool_named, pools_of
 from mta.outbound.submit import Submitter
 from mta.outbound.suspensions import Suspensions
+from mta.outbound.tls_reporter import TlsReporter, sender_of
 from mta.outbound.waiting import Waiting
 from mta.plugin.offload import Threads
 
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from mta.logger import Logger
     from mta.net.dns import Resolver
     from mta.outbound.counters import Counters
+    from mta.outbound.hmail import HMail
     from mta.outbound.spool import Spool
+    from mta.outbound.tls_diary import TlsDiary
     from mta.outbound.tls_policy import TlsPolicies
     from mta.outbound.todo import Todo
     from mta.plugin.runner import HookRunner
@@ -47,7 +52,7 @@ class Outbound:
     spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
     bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
     operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
-    routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
+    diary: where results for TLS reports are kept. routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
     can not be used.
     """
 
@@ -67,6 +72,7 @@ class Outbound:
         limits: Limits | None = None,
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
+        diary: TlsDiary | None = None,
     ) -> None:
         self._logger = logger
         self._settings = settings
@@ -77,7 +83,7 @@ class Outbound:
         self._lay_out(settings)
         self._deliverer = Deliverer(self._router, self.pool, settings, me)
         self._waits = schedule(settings)
-        self._bouncer = Bouncer(me, read_template, self.send, settings)
+        self._bouncer = Bouncer(me, read_template, self._send_report, settings)
         self._limits = limits or Limits(LimitSettings(), {})
         self._settler = Settler(
             spool,
@@ -105,8 +111,16 @@ class Outbound:
             lambda site: self.engine.left(site),
         )
         self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
-        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, Threads().run)
+        threads = Threads()
+        self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, threads.run)
         self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
+        self._me = me
+        self._reporter: TlsReporter | None = None
+        self._reporting: Greenlet[[], None] | None = None
+        if tls is not None and diary is not None:
+            sender = sender_of(settings.tls_rpt, me)
+            self._reporter = TlsReporter(diary, resolver, self.send, logger, sender, threads.run)
+            tls.on_tls_result = self._reporter.collect
 
     def submit(self, transaction: Transaction) -> Reply:
         """Queue a mail that has arrived: 250 once it is durable, else 4xx."""
@@ -122,13 +136,23 @@ class Outbound:
         """Queue a mail of our own; see mta.plugin.server.Server.send_email."""
         return self._submitter.send(mail_from, rcpts, contents, **options)
 
+    def _send_report(
+        self, mail_from: Address, rcpts: Sequence[Address], contents: bytes, hmail: HMail
+    ) -> Reply:
+        return self.send(mail_from, rcpts, contents, origin=hmail)
+
     def start(self) -> None:
         """Begin to deliver what lies in the spool and what comes in."""
         self.engine.start()
+        if self._reporter is not None:
+            self._reporting = spawn(self._reporter.run)
 
     def stop(self, drain_seconds: float = 30.0) -> None:
         """Finish what is under way, for at most so many seconds, then say good-bye to the next hops."""
         self.engine.stop(drain_seconds)
+        if self._reporter is not None and self._reporting is not None:
+            self._reporting.kill()
+            self._reporter.save()
         self.pool.close_all()
 
     def flush(self) -> None:
@@ -152,6 +176,8 @@ class Outbound:
         self._router.settings = settings
         self._change_ways(settings)
         self._router.tls.security = settings.security
+        if self._reporter is not None:
+            self._reporter.sender = sender_of(settings.tls_rpt, self._me)
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings

@@ -114,9 +114,9 @@ class Settler:
         wait = self._next_wait(hmail) if deferrals else None
         if isinstance(wait, str):
             failures.update((rcpt, why.give_up(wait)) for rcpt, why in deferrals.items())
-            self.counters.expired += len(deferrals)
             wait, deferrals = None, {}
         self._count(successes, failures, deferrals)
+        self.counters.expired += sum(why.expired != "" for why in failures.values())
         if failures and self._bounced(hmail, failures, list(deferrals)):
             failures = {}
         if deferrals and wait is not None:
@@ -317,7 +317,7 @@ def seconds(answer: object, default: float) -> float:
 
 
 def _why(outcome: Outcome) -> str:
-    host = f"{outcome.peer.host} said: " if outcome.peer is not None else ""
+    host = f"{outcome.peer.host}: " if outcome.peer is not None else ""
     return f"{host}{outcome.reply}"
 
 

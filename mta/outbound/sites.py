@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 MAX_SITES = 10_000  # that are remembered without anything under way or waiting there
+SWEEP_SECONDS = 10.0  # between two looks for those, since each costs a glance at all
 SUSPENDED_LOOK = 5.0  # seconds; a suspension ends by the wall clock, which may be set
 
 
@@ -159,12 +160,13 @@ class Site:
 class Sites:
     """The sites that are in use, by name. most: gives the deliveries that may be under way in all."""
 
-    __slots__ = ("_by_name", "_limits", "_most", "suspensions")
+    __slots__ = ("_by_name", "_limits", "_most", "_swept", "suspensions")
 
     def __init__(self, limits: Limits, suspensions: Suspensions, most: Callable[[], int]) -> None:
         self._limits = limits
         self._most = most
         self._by_name: dict[str, Site] = {}
+        self._swept = 0.0
         self.suspensions = suspensions
 
     def __iter__(self) -> Iterator[Site]:
@@ -193,9 +195,10 @@ class Sites:
             self._configure(site)
 
     def forget_idle(self, now: float) -> bool:
-        """Drop what is not in use when there are many; True when something was dropped."""
-        if len(self._by_name) <= MAX_SITES:
+        """Drop what is not in use when there are many; True when that was done."""
+        if len(self._by_name) <= MAX_SITES or now < self._swept + SWEEP_SECONDS:
             return False
+        self._swept = now
         for name, site in list(self._by_name.items()):
             if not site.busy and not site.parked and not site.rest(now):
                 del self._by_name[name]

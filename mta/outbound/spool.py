@@ -129,17 +129,20 @@ class Spool:
     # -- start-up
 
     def walk(self) -> Iterator[QueueFileName]:
-        """Our entries that were there before open(), in no order, while mail may come in already. Once after open().
+        """Our entries that were there before open(), in no order, while mail may come in already. Once after open(), or
+        again when it raised before it gave a name.
 
         Removes left over temporary files, tells about files set aside and strange ones, as far as they are ours.
         """
         names = self._disk.names()
+        block = self._call("read the queue", _take, names)
         try:
-            while block := self._call("read the queue", _take, names):
+            while block:
                 for name in block:
                     entry = self._recognise(name)
                     if entry is not None:
                         yield entry
+                block = self._call("read the queue", _take, names)
         finally:
             self._fresh = None
 

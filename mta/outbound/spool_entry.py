@@ -71,7 +71,11 @@ def rewrite_entry(disk: Disk, name: str, todo: bytes) -> None:
     try:
         file_size = _size(disk, fd)
         start = _message_start(disk.read(fd, HEAD_LENGTH, 0), file_size)
-        write_file(disk, temporary, todo, _blocks(disk, fd, start, file_size))
+        try:
+            write_file(disk, temporary, todo, _blocks(disk, fd, start, file_size))
+        except FileExistsError:  # left over from a crash in a rewrite: the start has not come to sweep it yet
+            disk.unlink(temporary)
+            write_file(disk, temporary, todo, _blocks(disk, fd, start, file_size))
         disk.rename(temporary, name)
     except BaseException:
         remove(disk, [temporary])

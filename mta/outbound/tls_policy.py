@@ -13,7 +13,7 @@ from mta.net.next_hop import NextHop
 from mta.net.no_tls import NoTlsHosts
 from mta.net.smtp_client import ClientError, SmtpClient, TlsFailed
 from mta.net.smtp_starttls import BY_CONFIGURATION, NOT_OFFERED
-from mta.net.tls_client import TlsClient
+from mta.net.tls_clients import TlsClients
 from mta.net.tls_security import PolicyFacts, TlsFault, TlsOutcome, TlsSecurity
 from mta.outbound.dane import ABSENT, DaneAnswer, dane_for
 from mta.outbound.mta_sts import NOTHING, MtaSts, StsAnswer
@@ -40,7 +40,7 @@ _MAX_CHOSEN = 1000
 class TlsPolicies:
     """Puts the demands on next hops, and learns from what became of them. One for each engine.
 
-    sts: None without MTA-STS; on_tls_result: told what came of TLS at each MX. Change `rules`, `security` and `client`
+    sts: None without MTA-STS; on_tls_result: told what came of TLS at each MX. Change `rules`, `security` and `clients`
     at any time.
     """
 
@@ -52,7 +52,7 @@ class TlsPolicies:
         *,
         rules: TlsRules | None = None,
         security: SecuritySettings | None = None,
-        client: TlsClient | None = None,
+        clients: TlsClients | None = None,
         on_tls_result: OnTlsResult | None = None,
     ) -> None:
         self._resolver = resolver
@@ -60,7 +60,7 @@ class TlsPolicies:
         self.no_tls = no_tls
         self.rules = rules or TlsRules()
         self.security = security or SecuritySettings()
-        self.client = client
+        self.clients = clients
         self.on_tls_result = on_tls_result
         self._chosen: dict[tuple[object, ...], NextHop] = {}
 
@@ -74,7 +74,7 @@ class TlsPolicies:
         rules = self.rules
         forced, avoided = self._is_forced(hop, hmail), rules.avoided.has(hop, hmail.todo.domain)
         # Most mail goes where the mail before went, and a dataclass costs more than a look into a dictionary.
-        key = (hop, forced, avoided, rules.verify, hmail.todo.require_tls, self.client)
+        key = (hop, forced, avoided, rules.verify, hmail.todo.require_tls, self.clients)
         decided = self._chosen.get(key)
         if decided is None:
             if len(self._chosen) >= _MAX_CHOSEN:
@@ -130,7 +130,7 @@ class TlsPolicies:
             avoided=self.rules.avoided.has(hop, hmail.todo.domain),
             verify=self.rules.verify,
             require_tls=hmail.todo.require_tls,
-            client=self.client,
+            client=self.clients.for_hop(hop) if self.clients else None,
         )
 
     def _is_forced(self, hop: NextHop, hmail: HMail) -> bool:

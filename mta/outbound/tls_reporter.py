@@ -16,9 +16,10 @@ from mta.net.dns import LookupFailed, NotFound, Resolver
 from mta.outbound.tls_diary import TlsDiary
 from mta.outbound.tls_report import Sender, TlsReport, content, mailbox, message, targets
 from mta.outbound.tls_tally import TlsTally
-from mta.smtp.address import NULL, Address, AddressError
+from mta.smtp.address import Address, AddressError
 
 if TYPE_CHECKING:
+    from mta.config.schema import TlsReportSettings
     from mta.logger import Logger
     from mta.outbound.tls_result import TlsResult
     from mta.smtp.reply import Reply
@@ -125,7 +126,7 @@ class TlsReporter:
         if not rcpts:
             return False
         data = message(report, sender, [rcpt.address for rcpt in rcpts], datetime.now(UTC))
-        reply = self._send(Address.parse(sender.contact) if sender.contact else NULL, rcpts, data)
+        reply = self._send(Address.parse(sender.contact), rcpts, data)
         self._tell(report, ", ".join(map(str, rcpts)), str(reply))
         return reply.kind == 2
 
@@ -170,6 +171,13 @@ class TlsReporter:
             self._run(self._diary.write, day, tally)
         except OSError as error:
             self._logger.error(f"cannot keep TLS results of {day}: {error}", origin=ORIGIN)
+
+
+def sender_of(settings: TlsReportSettings, me: str) -> Sender | None:
+    """Who reports, by outbound.ini [tls_rpt]; None when nobody does. me: the name of this server."""
+    if not settings.report:
+        return None
+    return Sender(settings.organization or me, me, settings.contact or f"postmaster@{me}")
 
 
 def _only(tally: TlsTally, domains: Sequence[str]) -> TlsTally:

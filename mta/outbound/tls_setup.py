@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mta.config.problem import ConfigError
 from mta.config.schema import TlsSettings
 from mta.net.no_tls import NoTlsHosts
-from mta.net.tls_client_material import client_files, read_client
+from mta.net.tls_client_material import client_files, read_clients
+from mta.net.tls_material import DIRECTORY
 from mta.outbound.mta_sts import MtaSts
 from mta.outbound.sts_cache import StsCache
 from mta.outbound.sts_fetch import StsFetcher
@@ -53,13 +54,14 @@ def open_policies(
 
 
 class _Follower:
-    """Makes a new client whenever tls.ini, or a file that it names, has changed; one that can't be made changes nothing."""
+    """Makes new clients whenever tls.ini, or a file that it names, has changed; unless something is wrong with that."""
 
     def __init__(self, config: Config, logger: Logger, policies: TlsPolicies) -> None:
         self._config = config
         self._logger = logger
         self._policies = policies
         self._followed: set[str] = set()
+        config.get_dir(DIRECTORY, on_change=self._load)
         self._take(config.settings(TlsSettings, on_change=self._take))
 
     def _take(self, settings: TlsSettings) -> None:
@@ -71,11 +73,13 @@ class _Follower:
     def _load(self, _: Any = None) -> None:
         for name in client_files(self._settings):
             self._follow(name)
-        client, problems = read_client(self._config, self._settings)
+        clients, problems = read_clients(self._config, self._settings)
         for problem in problems:
             self._logger.error(str(problem), origin=ORIGIN)
-        if client is not None:
-            self._policies.client = client
+        if self._policies.clients is None or not problems:
+            self._policies.clients = clients
+        else:
+            self._logger.error("TLS towards next hops goes on as it was until this is mended", origin=ORIGIN)
 
     def _follow(self, name: str) -> None:
         if name in self._followed:
@@ -84,4 +88,4 @@ class _Follower:
         try:
             self._config.get(name, "binary", on_change=self._load)
         except ConfigError:
-            return  # a name that leaves the directory: read_client says so
+            return  # a name that leaves the directory: read_clients says so

@@ -181,7 +181,7 @@ class Waiting:
             self.left(site, now)
 
     def shift(self, by_ms: int) -> None:
-        """The wall clock was set: what waits goes on waiting for as long as it would have."""
+        """The wall clock was set back: what waits goes on waiting for as long as it would have."""
         self._due.shift(by_ms)
 
     def gates(self, name: str, now_ms: int, now: float) -> list[Gate] | None:

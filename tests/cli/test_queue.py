@@ -64,7 +64,7 @@ def test_a_day_of_an_operator(relay: Server, mx: FakeMx, tmp_path: Path) -> None
     assert (joe["to"], joe["attempts"], joe["error"]) == (
         ["joe@b.test"],
         1,
-        "127.0.0.1 said: 451 4.7.1 greylisted",
+        "127.0.0.1: 451 4.7.1 greylisted",
     )
     assert joe["state"] == "backoff" and 3000 < joe["due"] < 4000
 

@@ -271,11 +271,12 @@ def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
     install.write(
         "tls.ini",
         "minVersion=TLSv1.3\n[mail.test]\nciphers=X\n[no.test]\nminVersion=2\nrequireAuthorized[]=25\nx=1\n"
-        "[mutual_auth_hosts]\nkey=x\n[authorized_hosts]\n192.0.2.0/24=a, b\nhost.test=\n",
+        "[mutual_auth_hosts]\nmx.test=x.test\n192.0.2.0/24=\n192.0.2.0/99=x\n[authorized_hosts]\n192.0.2.0/24=a, b\nhost.test=\n",
     )
     main = install.config.settings(TlsSettings)
     named = install.config.named(TlsSettings)
     assert main.authorized_hosts == {"192.0.2.0/24": ("a", "b")}
+    assert main.mutual_auth_hosts == {"mx.test": "x.test", "192.0.2.0/24": ""}
     assert set(named) == {"mail.test", "no.test"}
     assert (named["mail.test"].min_version, named["mail.test"].ciphers) == ("TLSv1.3", "X")
     assert (named["no.test"].min_version, named["no.test"].require_authorized) == ("TLSv1.3", ())
@@ -285,7 +286,7 @@ def test_sections_of_tls_ini_are_server_names(install: Install) -> None:
         "[no.test] requireAuthorized: this counts in [main] only",
         "[no.test] x: unknown key",
         "[authorized_hosts] host.test: 'host.test' is neither an address nor a network",
-        "[mutual_auth_hosts] key: not honoured",
+        "[mutual_auth_hosts] 192.0.2.0/99: '192.0.2.0/99' is neither an address nor a network",
     ):
         assert expected in said
     assert len(install.problems) == 5

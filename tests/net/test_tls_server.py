@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mta.net.certificates import pair_up, read_pem
-from mta.net.tls_layer import TlsLayer
 from mta.net.tls_server import TlsServer
 from mta.net.tls_server_layer import ServerTlsLayer
 from tests.support.install import eventually
 from tests.support.tls import ECDSA, RSA, Authority, Site, names, trusting
+from tests.support.tls_layer import TlsLayer
 
 
 @pytest.fixture(scope="module")
@@ -340,6 +340,62 @@ def test_the_authorities_of_the_system_are_believed_without_ca(site: Site, autho
     site.main(authority.pair("mail.test"))
     _, there = connect(site.server(), trusting(authority, authority.client()))
     assert there.verdict.error and there.verdict.asked
+
+
+def system_believes(authority: Authority, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write("system.pem", authority.root.cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_DIR", str(site.directory / "none"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.install.config.directory / "system.pem"))
+
+
+@pytest.mark.parametrize(
+    "ini", ["rejectUnauthorized=true\n", "requireAuthorized[]=25\n", "requestCert=true\n"]
+)
+def test_authorities_that_are_missing_are_not_replaced_by_those_of_the_system(
+    site: Site, authority: Authority, monkeypatch: pytest.MonkeyPatch, ini: str
+) -> None:
+    system_believes(authority, site, monkeypatch)
+    site.main(authority.pair("mail.test"))
+    site.write("tls.ini", ini)
+    assert ask(site.server(), authority, authority.client()), "so that the test can fail"
+    site.write("tls.ini", f"{ini}ca=missing.pem\n")
+    server = site.server()
+    (line,) = site.lines
+    assert (
+        "[ERROR]" in line and "tls.ini:2: [main] ca: there is no file missing.pem: no client is auth" in line
+    )
+    if "requestCert" in ini:
+        assert not ask(server, authority, authority.client())
+        return
+    with pytest.raises(ssl.SSLError):
+        ask(server, authority, authority.client())
+
+
+def test_authorities_that_go_away_and_come_back(site: Site, authority: Authority) -> None:
+    other = Authority()
+    site.main(authority.pair("mail.test"))
+    path = site.write("ca.pem", authority.root.cert_pem.bytes())
+    site.write("tls.ini", "ca=ca.pem\n")
+    server = site.server()
+    site.install.config.watch()
+    try:
+        path.unlink()
+        assert eventually(lambda: any("goes on as it was" in line for line in site.lines))
+        assert ask(server, authority, authority.client())
+        site.write("ca.pem", other.root.cert_pem.bytes())
+        assert eventually(lambda: any("certificates read again" in line for line in site.lines))
+        assert ask(server, authority, other.client())
+        assert not ask(server, authority, authority.client())
+    finally:
+        site.install.config.close()
+
+
+def test_authorities_that_are_none(site: Site, authority: Authority) -> None:
+    site.main(authority.pair("mail.test"))
+    site.write("ca.pem", "nonsense")
+    site.write("tls.ini", "ca=ca.pem\nrequestCert=false\nrequireAuthorized[]=465\n")
+    assert not site.server().usable
+    assert any("tls.ini: ca=ca.pem: " in line for line in site.lines)
 
 
 # ---- sessions

@@ -11,6 +11,7 @@ import trustme
 from mta.net.clock import Clock, default_clock
 from mta.net.connect import connect
 from mta.net.wire import BareNewline, LineTooLong, Wire, WireTimeout
+from tests.support.tls_layer import TlsLayer
 
 
 @pytest.fixture
@@ -226,8 +227,8 @@ class TestTls:
         wire, peer = pair
         server, client = contexts
         other = Wire(peer)
-        serving = gevent.spawn(wire.start_tls, server, server_side=True)
-        other.start_tls(client, server_side=False, server_hostname=hostname)
+        serving = gevent.spawn(wire.secure, TlsLayer(server, server_side=True))
+        other.secure(TlsLayer(client, server_side=False, server_hostname=hostname))
         serving.get(timeout=5)
         return wire, other
 

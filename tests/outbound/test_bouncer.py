@@ -48,9 +48,10 @@ def hmail(message: bytes = MESSAGE, **params: str) -> HMail:
 def report(mail: HMail, kind: Kind = Kind.FAILED, full_max: int = 1000) -> Message:
     sent: list[bytes] = []
 
-    def send(mail_from, rcpts, contents):
+    def send(mail_from, rcpts, contents, about):
         sent.append(contents)
         assert (mail_from.is_null, list(rcpts)) == (True, [SENDER])
+        assert about is mail
         return Reply(250, "kept")
 
     settings = replace(OutboundSettings(), reports=ReportSettings(full_max=full_max))

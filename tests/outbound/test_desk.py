@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mta.config.schema import SmarthostSettings
+from mta.outbound.gate import cause_of
 from mta.outbound.qfile import HELD_MS, QueueFileName
 from mta.outbound.suspensions import Suspension, Suspensions
 from mta.plugin.hooks import Plugin
@@ -126,7 +129,7 @@ def test_the_last_reply_can_be_asked_for(relay, mx) -> None:
     assert eventually(lambda: [name.attempts for name in sender.entries()] == [1])
     (name,) = sender.entries()
     assert eventually(lambda: sender.outbound.desk.reason(name.text) is not None)
-    assert sender.outbound.desk.reason(name.text) == "127.0.0.1 said: 451 4.7.1 greylisted"
+    assert sender.outbound.desk.reason(name.text) == "127.0.0.1: 451 4.7.1 greylisted"
 
 
 def test_a_queue_that_is_disabled_says_so(relay, mx) -> None:
@@ -172,3 +175,28 @@ def test_many_orders_beside_deliveries_lose_nothing(relay, mx) -> None:
     assert set(desk.release([name.text for name in sender.entries() if name.is_held]).values()) == {"done"}
     assert eventually(sender.empty)
     assert len(set(mx.rcpts())) == len(mx.rcpts()) == 60
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("451 4.4.3 DNS lookup failure: MX b.test: timeout", "DNS failure"),
+        ("mx.b.test: 451 4.7.5 the certificate is for another host", "TLS policy"),
+        ("mx.b.test: 450 4.2.0 greylisted", None),
+        (None, None),
+    ],
+)
+def test_what_has_to_be_mended_is_named(reason: str | None, kind: str | None) -> None:
+    cause = cause_of(reason)
+    assert (cause.kind if cause is not None else None) == kind
+
+
+def test_a_failed_lookup_is_a_gate(relay) -> None:
+    sender = relay(None, temp_fail_intervals=(3600,))
+    sender.settings = replace(sender.settings, smarthost=SmarthostSettings())
+    sender.start()
+    sender.submit()  # the resolver of these tests has nobody to ask
+    assert eventually(lambda: [name.attempts for name in sender.entries()] == [1])
+    (name,) = sender.entries()
+    assert eventually(lambda: sender.outbound.desk.reason(name.text) is not None)
+    assert [gate.kind for gate in sender.outbound.desk.explain(name.text)] == ["backoff", "DNS failure"]

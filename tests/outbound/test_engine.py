@@ -86,6 +86,24 @@ def test_what_lies_in_the_queue_is_delivered_at_start(site, mx) -> None:
     assert relay.outbound.engine.waiting == 1
 
 
+def test_queue_that_can_not_be_read_at_the_start_is_read_later(
+    site, mx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "LOAD_AGAIN", 0.05)
+    relay = site(mx).open()
+    relay.put("old@b.test")
+    relay.spool.close()
+    relay.open()
+    relay.disk.failing = {"names"}
+    relay.outbound.start()
+    relay.submit("new@b.test")
+    assert eventually(lambda: len(relay.logged("cannot read the whole queue")) > 1)
+    assert eventually(lambda: mx.rcpts() == ["new@b.test"])
+    relay.disk.failing = set()
+    assert eventually(relay.empty)
+    assert mx.rcpts() == ["new@b.test", "old@b.test"]
+
+
 def test_flush_reaches_what_is_still_being_loaded(site, mx) -> None:
     relay = site(mx).open()
     relay.put("later@b.test", due_in=3600)

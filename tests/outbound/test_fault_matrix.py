@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import resource
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from mta.message.stream import MessageStream
 from mta.net.next_hop import NextHop, TlsPolicy
 from mta.net.smtp_errors import Timeouts
 from mta.plugin.hooks import Plugin
-from mta.plugin.verdict import OK
+from mta.plugin.verdict import DENYSOFT, OK
 from mta.smtp.address import Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
@@ -29,9 +30,10 @@ from tests.support.relay import Relay
 from tests.support.server import eventually
 
 LATER = 3600  # seconds
-SETTLED = 40.0  # seconds within which a wave of faults must be over; a hang costs about two
-WAVE = 400  # cells at once: each needs some file descriptors
-LINES = b"a line of a message that does not fit into the buffers of the system\r\n" * 8000
+SETTLED = 40.0  # seconds within which a wave of faults must be over; a hang costs about three
+WAVE = 400  # cells at once
+# Eight of them make a message that does not fit into the buffers of the system, nor into one chunk of BDAT.
+LINES = b"a line of a message that takes its time\r\n" * 1800
 FIRST, AGAIN = b"Subject: first\r\n", b"Subject: again\r\n"
 REPORTS = "senders.test"
 
@@ -48,6 +50,10 @@ class Ways(Plugin):
     def hook_get_mx(self, hmail, domain):
         stage = self.stages.get(domain)
         return OK, stage.next_hops() if stage else [self.reports]
+
+    def hook_deferred(self, hmail, deferral):
+        """A report that was late on a busy machine must not wait as long as the mail does."""
+        return (DENYSOFT, "0.5") if hmail.todo.domain.endswith(REPORTS) else None
 
 
 class Stage:
@@ -90,8 +96,10 @@ class Stage:
         return "opportunistic"
 
     def mail(self, subject: bytes, rcpts: Sequence[str]) -> Transaction:
-        big = self.cell.phase == "body" and subject is FIRST
-        stream = MessageStream.from_message(subject + b"\r\n" + (LINES if big else b"short\r\n"))
+        big = self.cell.phase in ("body", "chunk") and subject is FIRST
+        stream = MessageStream.from_message(subject + b"\r\nshort\r\n")
+        for _ in range(8 if big else 0):
+            stream.append(LINES)
         transaction = Transaction(f"UUID.{self.cell.number}", Address.parse(self.sender), stream)
         transaction.rcpt_to = [Address.parse(rcpt) for rcpt in rcpts]
         return transaction
@@ -208,8 +216,17 @@ def tls() -> ssl.SSLContext:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every phase of a conversation may take a second."""
-    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (1.0,) * len(Timeouts.__init__.__defaults__))
+    """No phase of a conversation may take more than two seconds."""
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (2.0,) * len(Timeouts.__init__.__defaults__))
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> Iterator[None]:
+    """As many as we may have: each cell needs about six."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def play(wave: Sequence[Cell], directory: Path, tls: ssl.SSLContext) -> list[str]:
@@ -219,7 +236,7 @@ def play(wave: Sequence[Cell], directory: Path, tls: ssl.SSLContext) -> list[str
         stages = [Stage(cell, tls) for cell in wave]
         for hop in [hop for stage in stages for hop in stage.hops]:
             stack.callback(hop.close)
-        settings = {"temp_fail_intervals": (LATER,), "connect_timeout": 1, "concurrency_max": 4 * WAVE}
+        settings = {"temp_fail_intervals": (LATER,), "connect_timeout": 2, "concurrency_max": 4 * WAVE}
         site = Relay(directory, None, Ways(stages, reports), **settings).start()
         stack.callback(site.stop, 0)
         scene = Play(site, stages, reports)

@@ -275,7 +275,7 @@ class NoReports(Plugin):
     ("code", "outcome", "said"),
     [
         (DENY, dropped, "no bounce is sent: 550 5.7.1 no reports"),
-        (DENYSOFT, waits(64, 1), "will try again: 450 4.7.1 no reports"),
+        (DENYSOFT, waits(300, 1), "will try again: 450 4.7.1 no reports"),
     ],
 )
 def test_a_plugin_may_refuse_a_report(

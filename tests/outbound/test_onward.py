@@ -14,8 +14,9 @@ from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
-from mta.outbound.onward import NOTHING, is_late, onward, time_left
-from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, Outcome
+from mta.outbound.mx import NoRoute
+from mta.outbound.onward import NOTHING, onward, time_left
+from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, NO_TIME, Outcome
 from mta.outbound.route import Router
 from tests.support.fake_mx import FakeMx
 from tests.support.outbound import hmail_for
@@ -35,7 +36,6 @@ def mail(*, seconds_ago: float = 0, **params: str | None) -> HMail:
 
 def test_most_mail_has_nothing_to_tell() -> None:
     assert onward(mail().todo) is NOTHING
-    assert not is_late(mail().todo)
 
 
 def test_what_the_mail_came_with() -> None:
@@ -61,14 +61,6 @@ def test_what_the_mail_came_with() -> None:
 )
 def test_time_left(by: str, seconds: int, expected: str | None) -> None:
     assert time_left(by, seconds) == expected
-
-
-@pytest.mark.parametrize(
-    ("by", "seconds_ago", "late"),
-    [("60;R", 59, False), ("60;R", 61, True), ("60;rt", 61, True), ("60;N", 61, False), ("x", 61, False)],
-)
-def test_mail_whose_time_is_over_is_late(by: str, seconds_ago: float, late: bool) -> None:
-    assert is_late(mail(BY=by, seconds_ago=seconds_ago - 0.5).todo) is late
 
 
 # -- the whole way
@@ -105,10 +97,22 @@ def test_parameters_reach_a_next_hop_that_knows_them(pool: ClientPool, dsn: bool
         assert (received.params, received.rcpt_params) == ("", ["", ""])
 
 
-def test_late_mail_is_not_offered_to_anybody(pool: ClientPool) -> None:
+@pytest.mark.parametrize(
+    ("by", "seconds_ago", "late"),
+    [("60;R", 40, False), ("60;R", 61, True), ("60;rt", 61, True), ("60;N", 61, False), ("x", 61, False)],
+)
+def test_late_mail_is_not_offered_to_anybody(
+    pool: ClientPool, by: str, seconds_ago: float, late: bool
+) -> None:
     with FakeMx() as mx:
-        (outcome,) = deliver(mx, pool, mail(BY="60;R", seconds_ago=61))
-        assert (outcome.fate, outcome.reply.enhanced, mx.sessions) == (FAILED, "5.4.7", 0)
+        hmail = mail(BY=by, seconds_ago=seconds_ago)
+        if not late:
+            (outcome,) = deliver(mx, pool, hmail)
+            assert outcome.fate is DELIVERED
+            return
+        with pytest.raises(NoRoute) as caught:
+            deliver(mx, pool, hmail)
+        assert (caught.value.reply.enhanced, caught.value.expired, mx.sessions) == ("5.4.7", NO_TIME, 0)
 
 
 @pytest.mark.parametrize(

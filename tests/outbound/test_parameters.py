@@ -205,6 +205,19 @@ def test_what_is_late_comes_back_and_is_tried_no_more(site: Site, mx: FakeMx) ->
     assert eventually(lambda: not queue_files(site.directory))
 
 
+def test_what_is_late_already_is_offered_to_nobody(site: Site, mx: FakeMx) -> None:
+    assert site.outbound.submit(transaction(JOE, BY="-5;R")).code == 250
+    assert eventually(lambda: "sender@a.test" in mx.rcpts())
+    assert b"Status: 5.4.7" in mx.messages[0].data
+    assert mx.count("RCPT TO:<joe@b.test>") == 0
+    assert site.outbound.counters.expired == 1
+    # The log leads from the report to the mail that it is about.
+    assert any("Sending email" in line and "origin=UUID.1.1" in line for line in site.lines)
+    assert any(
+        "rejected: Delivery time expired" in line and "category=expired" in line for line in site.lines
+    )
+
+
 # -- REQUIRETLS
 
 

@@ -138,6 +138,14 @@ def test_a_rate_is_kept(relay, mx) -> None:
     assert eventually(sender.empty)
 
 
+def test_the_next_goes_when_its_time_has_come_and_nobody_asks(relay, mx) -> None:
+    sender = relay(Where(b=mx), limits=Limits(LimitSettings(rate=Rate(1, 1)), {})).start()
+    for number in range(2):
+        sender.submit(f"r{number}@b.test")
+    assert eventually(sender.empty)
+    assert len(mx.messages) == 2
+
+
 def test_suspended_mail_waits_and_goes_when_resumed(relay, mx, other) -> None:
     suspensions = Suspensions(None)
     suspensions.suspend(Suspension("b.test", None, "blocked"))

@@ -308,6 +308,15 @@ def test_rewrite_keeps_the_message(spool: Spool, queue: Path, message: bytes) ->
     assert content(spool, name) == b"".join(loaded_before.chunks()) == message
 
 
+def test_rewrite_is_not_kept_back_by_what_a_crash_left(spool: Spool, queue: Path) -> None:
+    (name,) = spool.commit([todo(rcpts=3)], Message(LARGE), NOW)
+    (queue / f"{TEMPORARY}{name}").write_bytes(b"torn")
+    spool.rewrite(name, todo(rcpts=1))
+    assert os.listdir(queue) == [str(name)]
+    assert spool.load(name)[0] == todo(rcpts=1)
+    assert content(spool, name) == LARGE
+
+
 def test_rewrite_is_durable_before_it_replaces(opened: Open) -> None:
     book = Notebook()
     spool = opened(SteppingDisk(book))
@@ -468,6 +477,19 @@ def test_a_walk_that_fails(opened: Open, queue: Path) -> None:
     with pytest.raises(SpoolError, match=r"^cannot read the queue: No such file or directory$"):
         list(spool.walk())
     queue.mkdir()
+
+
+def test_a_walk_that_failed_at_once_may_be_tried_again(opened: Open, queue: Path) -> None:
+    before = opened()
+    old = before.commit([todo(1)], Message(SMALL), NOW)
+    before.close()
+    spool = opened()
+    (new,) = spool.commit([todo(2)], Message(SMALL), NOW)
+    queue.rename(queue.with_name("away"))
+    with pytest.raises(SpoolError):
+        list(spool.walk())
+    queue.with_name("away").rename(queue)
+    assert list(spool.walk()) == old, f"without {new}, which was made meanwhile"
 
 
 # -- open

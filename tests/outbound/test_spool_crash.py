@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mta.logger import Logger
-from mta.outbound.qfile import SET_ASIDE, TEMPORARY
+from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName
 from mta.outbound.spool import Spool
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_entry import read_entry
@@ -68,6 +68,9 @@ def check_restart(directory: Path) -> None:
         assert rcpts == 1 or "rewritten_alone" not in done, "the recipient that is done is back"
         assert attempts == 2 or "rescheduled_alone" not in done, "the attempt was not counted"
         assert (attempts, rcpts) != (2, 2), "counted before the envelope was written"
+        if "held" in done and "releasing" not in done:
+            assert is_held(directory / "queue")
+        assert not is_held(directory / "queue") or "released" not in done
     if "committed" in done:
         assert REWRITTEN in found
         assert MOVED in found or "quarantining" in done
@@ -81,6 +84,11 @@ def check_restart(directory: Path) -> None:
     if "quarantined" in done:
         assert MOVED not in found
         assert any(path.name.startswith(SET_ASIDE) for path in (directory / "queue").iterdir())
+
+
+def is_held(queue: Path) -> bool:
+    names = [path.name for path in queue.iterdir() if path.name[0].isdecimal()]
+    return any(QueueFileName.parse(name).is_held for name in names)
 
 
 def restarted(queue: Path) -> dict[str, tuple[int, int]]:

@@ -25,6 +25,7 @@ from mta.net.dns import Resolver
 from mta.net.next_hop import NextHop
 from mta.net.no_tls import NoTlsHosts
 from mta.net.tls_client import TlsClient
+from mta.net.tls_clients import TlsClients
 from mta.outbound.delivery import Deliverer
 from mta.outbound.hmail import HMail
 from mta.outbound.mta_sts import MtaSts
@@ -79,7 +80,7 @@ class Sender:
             sts,
             rules=rules,
             security=SecuritySettings(),
-            client=TlsClient(ca=ca),
+            clients=TlsClients(TlsClient(ca=ca)),
             on_tls_result=self.results.append,
         )
         runner, _ = runner_of()
@@ -384,7 +385,7 @@ def test_mta_sts_wants_tls_1_2(plain: Plain) -> None:
         plain.publish(mode)
         shutil.rmtree(plain.folder / "sts", ignore_errors=True)
         sender = plain.sender(mx)
-        sender.policies.client = TlsClient(ca=plain.ca, min_version="TLSv1.1")
+        sender.policies.clients = TlsClients(TlsClient(ca=plain.ca, min_version="TLSv1.1"))
         reply = sender.to_mx("d.test").reply
         assert reply.code == code
         (result,) = sender.results
@@ -546,7 +547,7 @@ def test_our_own_certificate_is_shown(plain: Plain) -> None:
     mx.context.verify_mode = ssl.CERT_REQUIRED
     CA.configure_trust(mx.context)
     sender = plain.sender(mx)
-    sender.policies.client = TlsClient(ca=plain.ca, pair=pair)
+    sender.policies.clients = TlsClients(TlsClient(ca=plain.ca, pair=pair))
     assert sender.to_mx("d.test").reply.code == 250
     assert mx.clients[0]["subjectAltName"] == (("DNS", "relay.test"),)
 
@@ -560,7 +561,7 @@ def test_connections_are_kept_apart_by_what_was_proved(plain: Plain) -> None:
     hard = sender.policies.for_chosen(hmail, replace(hop, tls="required"))
     assert easy.pool_key == sender.policies.for_chosen(hmail, hop).pool_key
     assert easy.pool_key != hard.pool_key
-    sender.policies.client = TlsClient(ca=plain.ca)
+    sender.policies.clients = TlsClients(TlsClient(ca=plain.ca))
     assert hard.pool_key != sender.policies.for_chosen(hmail, replace(hop, tls="required")).pool_key
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ class House:
     def pem(self, name: str, *blobs: trustme.Blob) -> None:
         self.install.write(name, b"".join(blob.bytes() for blob in blobs))
 
+    def pairs(self) -> None:
+        """Certificates: main.test of [main], own.test in own.pem, a.test and b.test in the directory tls."""
+        leaves = {name: CA.issue_cert(name) for name in ("main.test", "own.test", "a.test", "b.test")}
+        main, own = leaves.pop("main.test"), leaves.pop("own.test")
+        self.pem("tls_key.pem", main.private_key_pem)
+        self.pem("tls_cert.pem", *main.cert_chain_pems)
+        self.pem("own.pem", own.private_key_pem, *own.cert_chain_pems)
+        for name, leaf in leaves.items():
+            self.pem(f"tls/{name}.pem", leaf.private_key_pem, *leaf.cert_chain_pems)
+
     def open(self, resolver: Resolver | None = None) -> TlsPolicies:
         state = self.install.directory / "queue.state"
         resolver = resolver or Resolver(["127.0.0.1"])
@@ -49,6 +60,19 @@ def connect(policies: TlsPolicies, mx: TlsMx, **hop: object) -> SmtpClient:
     there = NextHop("127.0.0.1", mx.port, from_dns="mx.test", **hop)  # type: ignore[arg-type]
     mail = hmail_for(["joe@there.test"], b"x", domain="there.test")
     return SmtpClient.connect(policies.for_chosen(mail, there), helo="here.test", connect_timeout=5)
+
+
+def asking_mx() -> TlsMx:
+    """A next hop, called mx.test, that asks for a certificate and does not insist."""
+    context = server_context(CA.issue_cert("mx.test"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    CA.configure_trust(context)
+    return TlsMx(context)
+
+
+def shown(mx: TlsMx) -> list[str]:
+    """The names in the certificates that it was shown, by session; "" for none."""
+    return [", ".join(name for _, name in seen.get("subjectAltName", ())) for seen in mx.clients]
 
 
 def test_without_settings(house: House) -> None:
@@ -74,22 +98,85 @@ def test_whom_we_trust(house: House) -> None:
 @pytest.mark.parametrize(
     ("ini", "name"),
     [
-        ("", "main.test"),  # as in Haraka, [main] counts where [outbound] says nothing
+        ("", ""),  # as in Haraka 3, nobody is shown the server's own certificate
+        ("mutual_tls=true\n", "main.test"),  # and [main] counts where [outbound] says nothing
         ("[outbound]\nkey=own.pem\ncert=own.pem\n", "own.test"),
+        ("mutual_tls=true\n[outbound]\nkey=own.pem\ncert=own.pem\n", "own.test"),
+        ("mutual_tls=true\n[mutual_auth_hosts_exclude]\nMX.test\n", ""),
+        ("[outbound]\nkey=own.pem\ncert=own.pem\n[mutual_auth_hosts_exclude]\n127.0.0.0/8\n", ""),
+        ("[mutual_auth_hosts]\nmx.test=a.test\n", "a.test"),
+        ("[mutual_auth_hosts]\n127.0.0.1=A.test\n", "a.test"),
+        ("[mutual_auth_hosts]\n127.0.0.0/8=a.test\n127.0.0.0/24=b.test\n10.0.0.0/8=main.test\n", "b.test"),
+        ("[mutual_auth_hosts]\n127.0.0.1=a.test\nmx.test=b.test\n", "b.test"),
+        ("[mutual_auth_hosts]\nmx.test=main.test\n", "main.test"),
+        ("[mutual_auth_hosts]\nmx.test=\n", "main.test"),
+        ("[mutual_auth_hosts]\nother.test=a.test\n", ""),
+        ("[mutual_auth_hosts]\nmx.test=a.test\n[mutual_auth_hosts_exclude]\nmx.test\n", "a.test"),
+        ("mutual_tls=true\n[mutual_auth_hosts]\nmx.test=a.test\n", "a.test"),
     ],
 )
 def test_our_certificate(house: House, ini: str, name: str) -> None:
-    main, own = CA.issue_cert("main.test"), CA.issue_cert("own.test")
-    house.pem("tls_key.pem", main.private_key_pem)
-    house.pem("tls_cert.pem", *main.cert_chain_pems)
-    house.pem("own.pem", own.private_key_pem, *own.cert_chain_pems)
+    house.pairs()
     house.install.write("tls.ini", ini)
-    context = server_context(CA.issue_cert("mx.test"))
-    context.verify_mode = ssl.CERT_REQUIRED
-    CA.configure_trust(context)
-    with TlsMx(context) as mx:
+    with asking_mx() as mx:
         assert connect(house.open(), mx).secured
-        assert mx.clients[0]["subjectAltName"] == (("DNS", name),)
+        assert shown(mx) == [name]
+    assert house.lines == []
+
+
+def test_connections_with_different_certificates_are_kept_apart(house: House) -> None:
+    house.pairs()
+    house.install.write("tls.ini", "[mutual_auth_hosts]\na1.test=a.test\na2.test=a.test\nb.test=b.test\n")
+    policies = house.open()
+    mail = hmail_for(["joe@there.test"], b"x", domain="there.test")
+    hops = [NextHop("127.0.0.1", from_dns=name) for name in ("a1.test", "a2.test", "b.test", "c.test")]
+    securities = [policies.for_chosen(mail, hop).security for hop in hops]
+    a1, a2, b, c = (security.client for security in securities if security is not None)
+    assert a1 is a2, "one certificate, one context"
+    assert len({a1, b, c}) == 3
+    keys = {policies.for_chosen(mail, replace(hop, from_dns="x.test")).pool_key for hop in hops}
+    assert len(keys) == 1
+    assert securities[0] != securities[2], "the pool knows them apart"
+
+
+@pytest.mark.parametrize(
+    ("ini", "complaint"),
+    [
+        ("[mutual_auth_hosts]\nmx.test=c.test\n", "tls.ini:2: [mutual_auth_hosts] mx.test: there is no key"),
+        ("mutual_tls=true\nkey=x.pem\ncert=x.pem\n", "tls.ini:1: [main] mutual_tls: there is no key and"),
+        (
+            "key=x.pem\n[mutual_auth_hosts]\nmx.test=\n",
+            "tls.ini:3: [mutual_auth_hosts] mx.test: there is no key",
+        ),
+    ],
+)
+def test_a_certificate_that_is_not_there(house: House, ini: str, complaint: str) -> None:
+    house.pairs()
+    house.install.write("tls.ini", ini)
+    policies = house.open()
+    (line,) = house.lines
+    assert line.startswith("[ERROR]") and complaint in line
+    with asking_mx() as mx:
+        assert connect(policies, mx).secured
+        assert shown(mx) == [""]
+
+
+def test_a_certificate_that_goes_away_and_one_that_comes(house: House) -> None:
+    house.pairs()
+    house.install.write("tls.ini", "[mutual_auth_hosts]\nmx.test=a.test\n")
+    policies = house.open()
+    house.install.config.watch()
+    with asking_mx() as mx:
+        (house.install.config.directory / "tls" / "a.test.pem").unlink()
+        assert eventually(lambda: any("goes on as it was" in line for line in house.lines))
+        connect(policies, mx)
+        before = policies.clients
+        renewed = CA.issue_cert("a.test", "new.test")
+        house.pem("tls/new.pem", renewed.private_key_pem, *renewed.cert_chain_pems)
+        assert eventually(lambda: policies.clients is not before)
+        connect(policies, mx)
+        assert shown(mx) == ["a.test", "a.test, new.test"]
+    house.install.config.close()
 
 
 @pytest.mark.parametrize(
@@ -128,10 +215,10 @@ def test_lists_follow_changes(house: House) -> None:
     policies = house.open()
     house.install.config.watch()
     assert policies.rules.forced.entries == ("a.test",)
-    before = policies.client
+    before = policies.clients
     house.install.write("tls.ini", "[outbound]\nforce_tls_hosts[]=B.test\nforce_tls_hosts[]=192.0.2.0/24\n")
     assert eventually(lambda: policies.rules.forced.entries == ("b.test", "192.0.2.0/24"))
-    assert policies.client is not before
+    assert policies.clients is not before
     house.install.config.close()
 
 
@@ -143,3 +230,18 @@ def test_dane_without_a_name_server_to_believe_is_said(house: House) -> None:
 def test_the_defaults() -> None:
     security = OutboundSettings().security
     assert (security.mta_sts, security.dane, security.dns_trusted) == (True, "ad", False)
+
+
+@pytest.mark.parametrize(
+    ("ini", "by"), [("", "pkix"), ("ca=missing.pem\n", "none"), ("ca=tls.ini\n", "none")]
+)
+def test_authorities_that_can_not_be_read_are_not_replaced_by_those_of_the_system(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ini: str, by: str
+) -> None:
+    house.pem("system.pem", CA.cert_pem)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(house.install.config.directory / "system.pem"))
+    house.install.write("tls.ini", f"[outbound]\n{ini}")
+    with TlsMx(server_context(CA.issue_cert("mx.test"))) as mx:
+        assert connect(house.open(), mx).tls.by == by
+    assert bool(house.lines) == bool(ini)

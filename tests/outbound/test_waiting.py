@@ -8,6 +8,7 @@ import pytest
 
 from mta.config.rate import Rate
 from mta.config.schema import LimitSettings
+from mta.outbound import sites as sites_module
 from mta.outbound.job import Job
 from mta.outbound.limits import Limits
 from mta.outbound.qfile import HELD_MS, QueueFileName
@@ -177,3 +178,15 @@ def test_gates_of_what_waits_for_its_time() -> None:
     assert (gate.kind, gate.until) == ("backoff", (NOW_MS + 9000) / 1000)
     assert waits.gates(name(2).text, NOW_MS, NOW) == []
     assert waits.gates(name(3).text, NOW_MS, NOW) is None
+
+
+def test_sites_that_are_not_in_use_are_dropped_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sites_module, "MAX_SITES", 10)
+    waits = waiting()
+    for number in range(12):
+        site_of(waits, f"s{number}.test")
+    fill(waits, "s0.test", 1)
+    site_of(waits, "s1.test").enter(NOW)
+    assert waits.sites.forget_idle(NOW)
+    assert sorted(site.name for site in waits.sites) == ["s0.test", "s1.test"]
+    assert not waits.sites.forget_idle(NOW)

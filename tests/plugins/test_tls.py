@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from mta.inbound import encryption
-from mta.net.tls_layer import TlsLayer
 from mta.plugin import DENY, Plugin
 from tests.support import needs
 from tests.support.install import eventually
@@ -20,6 +19,7 @@ from tests.support.ports import free_port
 from tests.support.server import Server
 from tests.support.service import Client, Inbound, Local
 from tests.support.tls import Authority, Site, TlsClient, trusting
+from tests.support.tls_layer import TlsLayer
 
 ENVELOPE = ("a@example.org", "b@example.com")
 MESSAGE = "Subject: hello\r\n\r\nhello\r\n"

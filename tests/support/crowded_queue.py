@@ -60,7 +60,7 @@ def main() -> None:
     print(
         json.dumps({"seconds": loaded, "waiting": site.outbound.engine.waiting, "bytes": memory}), flush=True
     )
-    sys.stdin.read()
+    gevent.get_hub().threadpool.apply(sys.stdin.read)
     site.stop(0)
 
 

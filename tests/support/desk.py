@@ -85,7 +85,7 @@ class Desk:
             rules=parse_rules(rules),
         )
 
-    def send(self, mail_from, rcpts, contents):
+    def send(self, mail_from, rcpts, contents, _hmail):
         if self.explode:
             raise RuntimeError("bug in the bounce")
         if self.refuse:

@@ -8,8 +8,8 @@ The fates follow from RFC 5321 (3.1, 3.2, 3.8, 4.2.1, 4.5.4.1, 5.1), RFC 2033 4.
    that cannot be meant (3yz; 2yz to DATA) defer; no other host is asked.
 3. Before MAIL a refusal turns away the connection, not the mail: the next host is asked, and only when no host is left a 5yz
    fails. A refusal of AUTH or of a TLS that is required is about our settings, and never fails a mail.
-4. After the final dot silence, a lost connection or nonsense leave open whether the mail was taken: it waits, and no other
-   host is asked, since that would make a second copy likelier.
+4. After the final dot, or the last chunk of BDAT, silence, a lost connection or nonsense leave open whether the mail was
+   taken: it waits, and no other host is asked, since that would make a second copy likelier.
 5. In LMTP each recipient has a reply of its own after the dot, and those that have come stay true.
 6. Opportunistic TLS that cannot be had is done without: in the same connection when STARTTLS was refused, over another one
    when the handshake failed.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Fate = Literal["delivered", "backup", "deferred", "failed"]
-Wire = Literal["smtp", "lmtp", "tls", "required"]
+Wire = Literal["smtp", "lmtp", "tls", "required", "bdat"]
 
 REFUSALS = ("refuse5", "refuse4", "wrong")
 HANG_UPS = ("reset", "close", "hang")
@@ -70,7 +70,7 @@ def cells() -> list[Cell]:
     """All of them, numbered from 0."""
     found = [
         (wire, phase, kind, rcpts, backup, False)
-        for wire in ("smtp", "lmtp", "tls", "required")
+        for wire in ("smtp", "lmtp", "tls", "required", "bdat")
         for rcpts in (1, 3)
         for phase in _phases(wire, rcpts)
         for kind in KINDS.get(phase, REPLIES)
@@ -89,6 +89,9 @@ def cells() -> list[Cell]:
 def _phases(wire: str, rcpts: int) -> Iterator[str]:
     if wire == "required":
         yield from ("starttls", "handshake")
+        return
+    if wire == "bdat":
+        yield from ("mail", *(f"rcpt{n}" for n in range(1, rcpts + 1)), "chunk", "dot")
         return
     yield from ("connect", "banner", "ehlo")
     if wire == "tls":
@@ -112,11 +115,23 @@ def expected(cell: Cell) -> dict[str, Fate]:
 
 def unknown(cell: Cell) -> bool:
     """Whether the fault leaves open if the host has taken the message, so that it may come twice (rule 4)."""
+    if cell.wire == "bdat":
+        return _unknown_in_bdat(cell)
     if cell.phase == "body":
         # Nonsense will be taken for the answer to the dot. And who only closes the direction that nobody reads at that
         # moment is given the rest of the message, dot included.
         return cell.kind in NONSENSE or cell.kind == "close"
     return cell.phase.startswith("dot") and cell.kind in (*HANG_UPS, *NONSENSE)
+
+
+def _unknown_in_bdat(cell: Cell) -> bool:
+    """A client that pipelines has sent all of a message of this size before it reads the first reply (RFC 3030 4.2).
+
+    Only who hangs up without having answered anything will not have taken it.
+    """
+    if cell.phase == "mail" and cell.kind in ("reset", "close"):
+        return False
+    return cell.kind in (*HANG_UPS, *NONSENSE)
 
 
 def confusing(cell: Cell) -> bool:
@@ -131,14 +146,12 @@ def _fate(cell: Cell, n: int) -> Fate:
         return _fate_without_tls(cell)
     if cell.phase in OPENING:
         return _fate_of_opening(cell)
+    if cell.phase.startswith("dot") and n < _position(cell):
+        return "delivered"
     if unknown(cell):
-        return "delivered" if n < _position(cell) else "deferred"
+        return "deferred"
     if cell.phase == "connect" or cell.kind not in REFUSALS:
-        return (
-            "delivered"
-            if cell.phase.startswith("dot") and n < _position(cell)
-            else _next_host(cell, "deferred")
-        )
+        return _next_host(cell, "deferred")
     if _position(cell) not in (0, n):
         return "delivered"
     return "failed" if cell.kind == "refuse5" else "deferred"

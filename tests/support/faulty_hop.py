@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ BODY_READ = 1000  # bytes of a message that have come when a fault in its middle
 SMALL_SEGMENT = 536  # with it the client's system takes little of a message before the hop reads
 SMALL_BUFFER = 8192
 ENDLESS = b"250-and another line\r\n" * 100
+LAST_CHUNK = re.compile(rb"BDAT (\d+) LAST\r\n")
 TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x28"  # fatal, handshake_failure
 
 NONSENSE = {
@@ -41,7 +43,7 @@ class Taken:
 class FaultyHop:
     """Listens from construction to close().
 
-    phase, kind: the fault, none when the phase is "". wire: smtp, lmtp, tls, required. refuses: a recipient that never is
+    phase, kind: the fault, none when the phase is "". wire: smtp, lmtp, bdat, tls, required. refuses: a recipient that never is
     accepted. reused: how often a message came over a connection that had talked nonsense.
     """
 
@@ -153,6 +155,8 @@ class Session:
         self.confused_since: int | None = None
         self.rcpts: list[str] = []
         self.asked = 0  # RCPT commands of this transaction
+        self.chunks = b""
+        self.failed = False
 
     def run(self) -> None:
         self.strike_at_once("connect")
@@ -174,6 +178,8 @@ class Session:
             self.send(b"500 5.5.1 EHLO is unknown here\r\n")
             return
         offers = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH PLAIN"]
+        if hop.wire == "bdat":
+            offers.append("CHUNKING")
         if hop.tls is not None and not self.secured:
             offers.append("STARTTLS")
         text = "".join(f"250-{line}\r\n" for line in ["hop.test", *offers[:-1]]) + f"250 {offers[-1]}"
@@ -204,7 +210,7 @@ class Session:
         self.mails += 1
         if self.confused_since is not None and self.mails > self.confused_since:
             self.hop.reused += 1
-        self.rcpts, self.asked = [], 0
+        self.rcpts, self.asked, self.chunks, self.failed = [], 0, b"", False
         self.inside = self.reply("mail", "250 2.1.0 ok").startswith("250")
 
     def do_rcpt(self, argument: str) -> None:
@@ -223,6 +229,28 @@ class Session:
             self.send(b"554 5.5.1 no recipients\r\n")
         elif self.reply("data", "354 go ahead").startswith("354"):
             self.take(self.body())
+
+    def do_bdat(self, argument: str) -> None:
+        size, _, last = argument.partition(" ")
+        while len(self.buffer) < int(size):
+            self.receive()
+        chunk, self.buffer = self.buffer[: int(size)], self.buffer[int(size) :]
+        if not self.rcpts or self.failed:
+            self.send(b"503 5.5.1 no recipients\r\n")
+            return
+        self.chunks += chunk
+        if last:
+            self.take(self.chunks)
+        else:
+            if self.hop.fault("chunk"):
+                self.await_last()
+            # RFC 3030 2: after a chunk was refused the others are, too.
+            self.failed = not self.reply("chunk", "250 2.0.0 more").startswith("250")
+
+    def await_last(self) -> None:
+        """Until all of the message is here, so that no fault meets a client that is still writing."""
+        while not (last := LAST_CHUNK.search(self.buffer)) or len(self.buffer) < last.end() + int(last[1]):
+            self.receive()
 
     def do_rset(self, _: str) -> None:
         self.rcpts, self.inside = [], False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mta.logger import INFO, Logger
@@ -61,7 +61,7 @@ def words(*lines: str) -> Callable[[str], Sequence[str]]:
 
 
 class FaultyDisk(Disk):
-    """A disk that fails in the calls named in `failing` ("create", "rename", "unlink", "sync", "open")."""
+    """A disk that fails in the calls named in `failing` ("create", "rename", "unlink", "sync", "open", "names")."""
 
     __slots__ = ("errno", "failing")
 
@@ -73,6 +73,10 @@ class FaultyDisk(Disk):
     def _maybe_fail(self, call: str) -> None:
         if call in self.failing:
             raise OSError(self.errno, os.strerror(self.errno))
+
+    def names(self) -> Iterator[str]:
+        self._maybe_fail("names")
+        yield from super().names()
 
     def create(self, name: str) -> int:
         self._maybe_fail("create")

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from mta.logger import Logger
-from mta.outbound.qfile import TEMPORARY, QueueFileName
+from mta.outbound.qfile import HELD_MS, TEMPORARY, QueueFileName
 from mta.outbound.spool import Spool
 from tests.support.disk import DieAt, SteppingDisk
 from tests.support.entries import LARGE, NOW, SMALL, Message, todo
@@ -62,12 +62,17 @@ def live(directory: Path, number: int) -> None:
 
 
 def partly_delivered(spool: Spool, name: QueueFileName, tell: Callable[[str], None]) -> None:
-    """What settling does: the envelope first, then the attempt is counted."""
+    """What settling does: the envelope first, then the attempt is counted; then an operator holds it and lets it go."""
     tell("rewriting")
     spool.rewrite(name, todo(4, rcpts=1))
     tell("rewritten_alone")
-    spool.reschedule(name, 2, NOW + 128_000)
+    name = spool.reschedule(name, 2, NOW + 128_000)
     tell("rescheduled_alone")
+    name = spool.reschedule(name, 2, HELD_MS)
+    tell("held")
+    tell("releasing")
+    spool.reschedule(name, 2, NOW)
+    tell("released")
 
 
 def start_again(queue: Path, spool: Spool, death: DieAt) -> None:

@@ -1,0 +1,71 @@
+"""Giving up root's rights, once everything that needs them is open: smtp.ini `user` and `group`."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class PrivilegesError(Exception):
+    """A user or group that does not exist, or that this process may not become; the text is one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a process shall belong to."""
+
+    user: str
+    uid: int
+    gid: int
+
+
+def identity(user: str, group: str) -> Identity | None:
+    """The identity that smtp.ini names, by name or number; None when it names none. Raises PrivilegesError.
+
+    Without a group it is the user's own; a group alone keeps the user.
+    """
+    if not user and not group:
+        return None
+    try:
+        entry = _user(user or str(os.geteuid()))
+    except KeyError:
+        raise PrivilegesError(f"smtp.ini user: there is no user {user!r}") from None
+    try:
+        gid = _group(group) if group else entry.pw_gid
+    except KeyError:
+        raise PrivilegesError(f"smtp.ini group: there is no group {group!r}") from None
+    return Identity(entry.pw_name, entry.pw_uid, gid)
+
+
+def give(paths: Iterable[Path], to: Identity) -> None:
+    """Let files and directories that exist belong to that identity, as far as we may. Links are not followed."""
+    for path in paths:
+        try:
+            os.chown(path, to.uid, to.gid, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            return  # not root: what we can not use, we say when we come to it
+
+
+def become(to: Identity) -> None:
+    """Give up all rights but those of this identity, for good; supplementary groups as well. Raises PrivilegesError."""
+    if os.geteuid() != 0:
+        if (os.geteuid(), os.getegid()) == (to.uid, to.gid):
+            return
+        raise PrivilegesError(f"smtp.ini: only root can switch to user {to.user} and its group")
+    os.setgroups([])
+    os.setresgid(to.gid, to.gid, to.gid)
+    os.setresuid(to.uid, to.uid, to.uid)
+
+
+def _user(text: str) -> pwd.struct_passwd:
+    return pwd.getpwuid(int(text)) if text.isascii() and text.isdecimal() else pwd.getpwnam(text)
+
+
+def _group(text: str) -> int:
+    return (grp.getgrgid(int(text)) if text.isascii() and text.isdecimal() else grp.getgrnam(text)).gr_gid
