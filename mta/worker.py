@@ -261,7 +261,7 @@ class Worker:
             read_template=lambda name: self.config.get(name, "data"),
             bounce_rules=self._bounce_rules,
             tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
-            diary=TlsDiary(state / (TLS_REPORTS if self._is_first else f"{TLS_REPORTS}.{self._share.slot}")),
+            diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
             routes=self.config.sections(
                 OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
             ),

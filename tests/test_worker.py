@@ -231,5 +231,5 @@ def test_what_comes_of_tls_is_kept_for_the_daily_report(worker: Worker, house: P
         )
     )
     worker.stop()
-    (day,) = (house / "queue.state" / "tls-rpt").iterdir()
+    (day,) = (house / "queue.state" / "tls-rpt" / "0").iterdir()
     assert "starttls-not-supported" in day.read_text()

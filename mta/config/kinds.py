@@ -231,11 +231,11 @@ NETWORKS: Kind[tuple[str, ...]] = Kind(
 HOSTS_OR_NETWORKS: Kind[tuple[str, ...]] = Kind(
     "a domain, a host name, an address or a network, one each", _hosts_or_networks, ", ".join, array=True
 )
+HOST_OR_NETWORK = scalar("a host name, an address or a network such as 192.0.2.0/24", _host_or_network)
 _COUNT_OF_WORKERS = whole(0, 1024)
 WORKERS = scalar(
     "0, a whole number up to 1024, or cpus", _workers, lambda count: "cpus" if count == CPUS else str(count)
 )
-HOST_OR_NETWORK = scalar("a host name, an address or a network such as 192.0.2.0/24", _host_or_network)
 _PORT = whole(1, 65535)
 PORTS = Kind("ports from 1 to 65535, with commas", _ports, _show_ports)
 PORT_LINES = Kind("a port from 1 to 65535, one each", _ports, _show_ports, array=True)
