@@ -115,12 +115,13 @@ class Master:
 
     def run(self) -> int:
         """Serve until a signal ends it; the exit status: 0 when every worker ended as it should. Raises StartError."""
+        # Taken one by one with sigtimedwait: none interrupts anything, none is lost. From the beginning, for a thread that
+        # looks a name up has no other mask than we have then.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self._prepare()
         except (ConfigError, EndpointError, SpoolError) as error:
             raise StartError(str(error)) from error
-        # Taken one by one with sigtimedwait: none interrupts anything, none is lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self._start()
         except StartError:
