@@ -152,12 +152,13 @@ class Master:
 
         ready: called when all workers are.
         """
+        # Taken one by one with sigtimedwait: none interrupts anything, none is lost. From the beginning, for a thread that
+        # looks a name up has no other mask than we have then.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self._prepare()
         except (ConfigError, EndpointError, PrivilegesError, SpoolError) as error:
             raise StartError(str(error)) from error
-        # Taken one by one with sigtimedwait: none interrupts anything, none is lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self._start()
         except StartError:

@@ -19,6 +19,7 @@ from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
 from tests.support import proc, server
 from tests.support.client import RawClient
+from tests.support.ports import free_port
 from tests.support.server import Server, StartupFailed, eventually
 from tests.support.workers import TWO, frozen, gone, pids
 
@@ -44,7 +45,9 @@ class P(Plugin):
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[Server]:
     """A relay of two workers to nowhere, not yet started."""
-    config = {**TWO, "plugins": "relay\nhooks\n", "me": "relay.test\n"}
+    # A name has to be looked up, with threads and an event loop, before anything is forked.
+    smtp = "listen=127.0.0.1:{port}, localhost:" + str(free_port()) + "\nnodes=2\n"
+    config = {"smtp.ini": smtp, "plugins": "relay\nhooks\n", "me": "relay.test\n"}
     made = server.relay(tmp_path / "relay", 9, config, plugins={"hooks.py": HOOKS})
     yield made
     made.kill()
@@ -73,7 +76,7 @@ def test_a_signal_to_the_master_ends_all(relay: Server, number: signal.Signals) 
     relay.start()
     workers = pids(relay)
     assert set(proc.tree(relay.pid)) == {relay.pid, *workers}
-    assert relay.log.count("Listening on") == relay.log.count("INIT MASTER") == 1
+    assert relay.log.count("Listening on 127") == relay.log.count("INIT MASTER") == 1
     assert eventually(lambda: relay.log.count("INIT CHILD") == 2)
     relay.signal(number)
     assert eventually(lambda: relay.returncode is not None, 20)
@@ -135,6 +138,23 @@ def test_check_knows_the_workers_of_a_running_server(relay: Server) -> None:
     assert {finding.severity for finding in findings} == {Severity.NOTE}, [*map(str, findings)]
     in_use = f"is in use by the running server of this installation (process {relay.pid})"
     assert any(in_use in str(finding) for finding in findings)
+
+
+@pytest.mark.slow
+def test_a_replacement_that_can_not_start_is_tried_again(relay: Server) -> None:
+    relay.start()
+    first, second = pids(relay)
+    plugins = relay.directory / "config" / "plugins"
+    before = plugins.read_text()
+    plugins.write_text("nosuch\n")
+    os.kill(second, signal.SIGKILL)
+    assert eventually(lambda: "worker 1 exited with status 1" in relay.log, 30)
+    assert eventually(lambda: "[ERROR] [-] [master] worker 1: Loading plugin nosuch failed" in relay.log)
+    with RawClient(relay.port) as client:
+        assert client.command("NOOP").startswith("250")
+    plugins.write_text(before)
+    assert pids(relay)[0] == first
+    assert relay.stop() == 0
 
 
 def test_what_keeps_a_worker_from_starting_is_told_once(tmp_path: Path) -> None:

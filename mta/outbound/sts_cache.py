@@ -18,6 +18,7 @@ from pathlib import Path
 from mta.outbound.sts_policy import MAX_AGE, StsInvalid, StsPolicy, parse_policy
 
 MAX_KNOWN = 10_000
+LEFT_OVER = 3600.0  # seconds after which nobody, in this process or another, is still writing a file
 _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\Z")
 _MAX_DOMAIN = 244  # `mta-sts.` in front of it is a domain name still
 
@@ -108,7 +109,8 @@ class StsCache:
                 file.unlink(missing_ok=True)
                 files.remove(file)
             for leftover in self._directory.glob(".new-*"):
-                leftover.unlink(missing_ok=True)
+                if _age(leftover) < time.time() - LEFT_OVER:
+                    leftover.unlink(missing_ok=True)
             self._files = len(files)
         self._files += 1
 

@@ -121,7 +121,10 @@ def test_mistakes_are_found_by_line(install: Install, name: str, text: str, line
         ('"!me": {a: 1}', "smtp.yaml:1: !me: wrong shape, ignored; allowed: a value or a list"),
         ("[1]", 'smtp.yaml: not a set of keys; allowed: "!smtp.ini" and other names'),
         ("a: [", "smtp.yaml:1: not valid YAML: "),
-        ('"!smtp.ini": {main: {smtputf8: no}}', "smtp.yaml:1: [main] smtputf8: not read here; Haraka 3.1 moved it"),
+        (
+            '"!smtp.ini": {main: {smtputf8: no}}',
+            "smtp.yaml:1: [main] smtputf8: not read here; Haraka 3.1 moved it",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_said(install: Install, text: str, problem: str) -> None:

@@ -54,7 +54,7 @@ def test_a_day_of_an_operator(relay_to: RelayTo) -> None:
         assert (
             (joe["state"], joe["error"])
             == (sue["state"], sue["error"])
-            == ("backoff", f"127.0.0.1 said: {REFUSED}")
+            == ("backoff", f"127.0.0.1: {REFUSED}")
         )
         why = queue(relay, "why", joe["id"], sue["id"]).stdout
         assert why.count("greylisted") == 2 and why.count("backoff: the next attempt is not due") == 2
