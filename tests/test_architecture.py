@@ -60,6 +60,7 @@ GEVENT = {
     "mta.plugin.runner",
     "mta.inbound.listener",
     "mta.outbound.engine",
+    "mta.outbound.crew",
     "mta.outbound.service",
     "mta.control.server",
 }

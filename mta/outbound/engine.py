@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from gevent import Greenlet, sleep, spawn
 from gevent.event import Event
-from gevent.pool import Group
 
 from mta.config.schema import OutboundSettings
 from mta.logger import Logger
 from mta.outbound.attempt import Attempts
+from mta.outbound.crew import Crew
 from mta.outbound.hot import HotMessage
 from mta.outbound.job import Job
 from mta.outbound.qfile import QueueFileName
@@ -57,7 +57,7 @@ class Engine:
         self._hot_bytes = 0
         self._under_way: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
-        self._workers = Group()
+        self._crew = Crew(self._work)
         self._busy = 0
         self._changed = Event()
         self._clock = WallClock()
@@ -76,8 +76,7 @@ class Engine:
         self._stopping = True
         for task in self._tasks:
             task.kill()
-        self._workers.join(timeout=drain_seconds)
-        self._workers.kill()
+        self._crew.end(drain_seconds)
 
     def configure(self, settings: OutboundSettings) -> None:
         """Take over a new concurrency_max and `disabled`; deliveries under way go on."""
@@ -229,7 +228,7 @@ class Engine:
 
     def _hire(self, job: Job) -> None:
         self._busy += 1
-        self._workers.spawn(self._work, job)
+        self._crew.give(job)
 
     def _schedule(self) -> None:
         """Hire a greenlet for each attempt that can be made, as long as there is room; sleep until the next one can."""
@@ -254,8 +253,9 @@ class Engine:
     def _next(self) -> Job | None:
         return None if self._paused else self._waits.next(_now_ms(), time.monotonic())
 
-    def _work(self, job: Job | None) -> None:
+    def _work(self, first: Job) -> None:
         """Make attempts until there is none to make."""
+        job: Job | None = first
         try:
             while job is not None:
                 self._attempt(job)
