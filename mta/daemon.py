@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def _detach(serve: Serve, log: int, writer: int, pid_file: Path) -> None:
         _redirect(log)
         pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
         status = serve(lambda error: _report(writer, error))
+    except BaseException:
+        traceback.print_exc()  # into the log: nothing behind this can be raised to anybody
     finally:
         _remove(pid_file)
         sys.stdout.flush()
