@@ -51,8 +51,12 @@ def hand_over(directories: Iterable[Path], to: Identity) -> None:
             directory.mkdir(mode=0o750, exist_ok=True)
             if directory.stat().st_uid == to.uid:
                 continue
-            for path in (*directory.iterdir(), directory):
-                os.chown(path, to.uid, to.gid, follow_symlinks=False)
+            for path in directory.iterdir():
+                if (
+                    path.lstat().st_nlink == 1 or path.is_dir()
+                ):  # a second name may be that of any file of the system
+                    os.chown(path, to.uid, to.gid, follow_symlinks=False)
+            os.chown(directory, to.uid, to.gid)
         except OSError:
             continue
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.privileges import Identity, PrivilegesError, identity
+from mta.privileges import Identity, PrivilegesError, hand_over, identity
 from tests.support import server
 from tests.support.needs import root
 from tests.support.proc import owners, tree
@@ -44,6 +44,21 @@ def test_names_and_numbers(user: str, group: str, expected: Identity | None) -> 
 def test_nobody_of_that_name(user: str, group: str, message: str) -> None:
     with pytest.raises(PrivilegesError, match=message):
         identity(user, group)
+
+
+def test_what_is_handed_over_and_what_is_not(tmp_path: Path) -> None:
+    root()
+    queue, precious = tmp_path / "queue", tmp_path / "precious"
+    queue.mkdir()
+    precious.write_text("root's own")
+    (queue / "entry").write_text("mail")
+    os.link(precious, queue / "hard")
+    os.symlink(precious, queue / "soft")
+    to = Identity("nobody", NOBODY.pw_uid, 1)
+    hand_over((queue, tmp_path / "queue.state"), to)
+    owner = {path.name: path.lstat().st_uid for path in (*queue.iterdir(), queue, tmp_path / "queue.state")}
+    assert owner == {"entry": to.uid, "soft": to.uid, "hard": 0, "queue": to.uid, "queue.state": to.uid}
+    assert precious.stat().st_uid == 0
 
 
 @pytest.mark.parametrize("nodes", [0, 2])
