@@ -7,6 +7,7 @@ have one nobody can verify, see the chain that was sent, and bind SCRAM to TLS 1
 from __future__ import annotations
 
 import ssl
+from abc import ABC, abstractmethod
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -28,7 +29,7 @@ def words(code: int) -> str:
     return _WORDS.get(code, f"X.509 error {code}")
 
 
-class OpenSslLayer:
+class OpenSslLayer(ABC):
     """One TLS session, in the layer's terms: bytes in by `feed`, bytes out by `outgoing`."""
 
     __slots__ = ("_session",)
@@ -107,8 +108,9 @@ class OpenSslLayer:
             return end_point(self._server_certificate())
         return None
 
+    @abstractmethod
     def _server_certificate(self) -> x509.Certificate | None:
-        raise NotImplementedError
+        """The certificate of whichever side is the server."""
 
     @property
     def cipher(self) -> str:
