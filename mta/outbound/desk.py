@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
@@ -52,6 +53,7 @@ class Desk:
         self._settler = settler
         self._logger = logger
         self._run = run
+        self._suspending = threading.Lock()  # two at once would each write down what it knows alone
 
     # -- asking
 
@@ -128,13 +130,16 @@ class Desk:
 
     def suspend(self, suspension: Suspension) -> None:
         """Let no delivery to a site or domain begin. Raises SuspensionsError."""
-        self._run(self._waits.sites.suspensions.suspend, suspension)
+        with self._suspending:
+            self._run(self._waits.sites.suspensions.suspend, suspension)
         self._logger.notice(f"{suspension.scope} suspended", {"reason": suspension.reason}, origin="outbound")
         self._changed()
 
     def resume(self, scope: str) -> bool:
         """End a suspension; False when there is none. Raises SuspensionsError."""
-        if not self._run(self._waits.sites.suspensions.resume, scope):
+        with self._suspending:
+            ended = self._run(self._waits.sites.suspensions.resume, scope)
+        if not ended:
             return False
         self._logger.notice(f"{scope} resumed", origin="outbound")
         self._changed()
@@ -150,7 +155,15 @@ class Desk:
         self, names: Iterable[str], order: Callable[[Job], Later | None], *, held: bool = False
     ) -> dict[str, Result]:
         """held: the order is for entries that are held as well."""
-        return {name: self._one(name, order, held) for name in names}
+        results = {name: self._one(name, order, held) for name in names}
+        if "done" not in results.values():
+            return results
+        try:
+            self._spool.sync()
+        except SpoolError as error:
+            # Carried out, but a power cut may undo it: that is not what `done` promises.
+            return {name: str(error) if result == "done" else result for name, result in results.items()}
+        return results
 
     def _one(self, name: str, order: Callable[[Job], Later | None], held: bool) -> Result:
         if self._engine.under_way(name) is not None:

@@ -203,6 +203,13 @@ class Spool:
         except EntryGone:
             return
 
+    def sync(self) -> None:
+        """Make durable which entries were moved or removed so far: retries do without, as repeating them does no harm."""
+        self._chores.do("sync", self._sync_names, "the queue directory")
+
+    def _sync_names(self, _: str) -> None:
+        self._disk.sync_directory()
+
     def quarantine(self, name: QueueFileName) -> None:
         """Set a corrupt entry aside as error.NAME, where no delivery finds it. Raises EntryGone."""
         self._hide_from_walk((name.text,))

@@ -70,7 +70,8 @@ class Suspensions:
         """End one; False when there was none. Raises SuspensionsError."""
         if self._current(scope) is None:
             return False
-        self._replace({name: each for name, each in self._by_scope.items() if name != scope})
+        # A copy: this runs in a thread, and those that end by themselves are taken out meanwhile.
+        self._replace({name: each for name, each in dict(self._by_scope).items() if name != scope})
         return True
 
     def _current(self, scope: str) -> Suspension | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gevent
 import pytest
 
 from mta.config.schema import SmarthostSettings
@@ -200,3 +201,21 @@ def test_a_failed_lookup_is_a_gate(relay) -> None:
     (name,) = sender.entries()
     assert eventually(lambda: sender.outbound.desk.reason(name.text) is not None)
     assert [gate.kind for gate in sender.outbound.desk.explain(name.text)] == ["backoff", "DNS failure"]
+
+
+def test_an_order_is_done_when_a_power_cut_can_not_undo_it(relay, mx) -> None:
+    sender = relay(mx).start()
+    name = waiting(sender)
+    sender.disk.failing = {"sync_directory"}
+    result = sender.outbound.desk.hold([name.text])[name.text]
+    assert "cannot sync" in result
+    assert [entry.is_held for entry in sender.entries()] == [True]
+
+
+def test_two_suspensions_at_once_are_both_kept(relay, mx, tmp_path: Path) -> None:
+    sender = relay(mx)
+    sender.suspensions = Suspensions(tmp_path / "queue.state")
+    sender.start()
+    scopes = [f"s{number}.test" for number in range(10)]
+    gevent.joinall([gevent.spawn(sender.outbound.desk.suspend, Suspension(scope)) for scope in scopes])
+    assert [each.scope for each in Suspensions(tmp_path / "queue.state").all()] == scopes

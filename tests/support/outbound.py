@@ -90,6 +90,10 @@ class FaultyDisk(Disk):
         self._maybe_fail("unlink")
         super().unlink(name)
 
+    def sync_directory(self) -> None:
+        self._maybe_fail("sync_directory")
+        super().sync_directory()
+
     def sync(self, fd: int) -> None:
         self._maybe_fail("sync")
         super().sync(fd)
