@@ -58,17 +58,6 @@ def drain_until(fd: int, done: bytes, seconds: float = 5) -> bytes:
     return got
 
 
-def longest_pause(seconds: float) -> float:
-    """The longest time between two ticks of a greenlet that wants to run every millisecond."""
-    end = time.monotonic() + seconds
-    worst, last = 0.0, time.monotonic()
-    while last < end:
-        gevent.sleep(0.001)
-        now = time.monotonic()
-        worst, last = max(worst, now - last), now
-    return worst
-
-
 def test_lines_arrive_in_order_and_in_few_writes(pipe: tuple[int, int]) -> None:
     reader, fd = pipe
     writer = LogWriter(fd)
@@ -85,10 +74,8 @@ def test_lines_arrive_in_order_and_in_few_writes(pipe: tuple[int, int]) -> None:
 def test_lines_are_written_without_a_flush_and_soon(pipe: tuple[int, int]) -> None:
     reader, fd = pipe
     writer = LogWriter(fd, interval=0.05)
-    started = time.monotonic()
     writer.write("one")
     assert drain_until(reader, b"one\n") == b"one\n"
-    assert time.monotonic() - started < 1
     writer.close()
 
 
@@ -114,25 +101,29 @@ def test_no_thread_lives_while_nothing_is_logged(pipe: tuple[int, int]) -> None:
 def test_hub_ticks_on_while_the_reader_stalls(pipe: tuple[int, int]) -> None:
     reader, fd = pipe
     writer = LogWriter(fd, interval=0.01)
-    text = "x" * 1000
-    for _ in range(1000):  # far more than a pipe holds: the thread is stuck in its write
-        writer.write(text)
-    gevent.sleep(0.1)
-    assert len(read_all(reader)) <= 128 * 1024
-    for _ in range(1000):
-        writer.write(text)
-    started = time.monotonic()
-    for _ in range(1000):
-        writer.write(text)
-    assert time.monotonic() - started < 0.5
-    assert longest_pause(0.5) < 0.4
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            gevent.sleep(0.001)
+
+    ticker = gevent.spawn(tick)
+    # Far more than a pipe holds, and nobody reads: whoever waited for the thread here would wait for ever.
+    for _ in range(3):
+        for _ in range(1000):
+            writer.write("x" * 1000)
+        before = ticks
+        gevent.sleep(0.05)
+        assert ticks > before
     assert not writer.flush(timeout=0.1)
+    ticker.kill()
     got = 0
     while not writer.flush(timeout=0.02):
         got += read_all(reader).count(b"\n")
     got += read_all(reader).count(b"\n")
-    assert got >= 2800
-    assert writer.dropped == 0
+    assert (got, writer.dropped) == (3000, 0)
     writer.close()
 
 
@@ -269,10 +260,8 @@ def test_exit_flushes(end: str) -> None:
 
 
 def test_exit_does_not_wait_for_ever_for_a_stalled_reader() -> None:
-    started = time.monotonic()
     process = run_script(30_000, "")
     assert process.wait(timeout=20) == 0
-    assert time.monotonic() - started < 10
     assert process.stdout is not None
     process.stdout.close()
 
