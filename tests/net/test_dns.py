@@ -191,7 +191,7 @@ def test_an_equal_question_is_asked_once_at_a_time(server: DnsServer) -> None:
 
 
 def test_a_lookup_does_not_stop_others(server: DnsServer) -> None:
-    resolver = Resolver([server.host], port=server.port, timeout=0.5, lifetime=0.5)
+    resolver = Resolver([server.host], port=server.port, timeout=1.5, lifetime=1.5)
 
     def ask_in_vain() -> None:
         with pytest.raises(Tempfail):
@@ -199,7 +199,6 @@ def test_a_lookup_does_not_stop_others(server: DnsServer) -> None:
 
     slow = threading.Thread(target=ask_in_vain)
     slow.start()
-    started = time.monotonic()
     resolver.lookup_mx("two.test")
-    assert time.monotonic() - started < 0.3
+    assert slow.is_alive()
     slow.join()

@@ -460,12 +460,14 @@ def test_a_client_that_says_nothing_is_hung_up_on(session):
 
 def test_slow_hashes_hold_up_nobody_else(session):
     threads = []
+    ended = []
 
     def hash_for_long(user):
         threads.append(threading.get_ident())
-        end = time.perf_counter() + 0.5
+        end = time.perf_counter() + 1
         while time.perf_counter() < end:
             pass
+        ended.append(True)
         return True
 
     class Slow(Base):
@@ -476,9 +478,8 @@ def test_slow_hashes_hold_up_nobody_else(session):
     other = client.inbound.client()
     client.send(f"AUTH PLAIN {sasl.plain(USER, PASSWORD)}\r\n".encode())
     time.sleep(0.05)
-    started = time.monotonic()
     assert other.ask("NOOP").startswith("250 ")
-    assert time.monotonic() - started < 0.3
+    assert threads and not ended
     assert client.read().startswith("235 ") and threads[0] != threading.get_ident()
     other.close()
 
