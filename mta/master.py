@@ -31,6 +31,7 @@ from mta.inherited import Inherited
 from mta.logger import Logger
 from mta.logger_setup import configure_from
 from mta.net.endpoint import Bound, EndpointError, bind_all
+from mta.outbound.journal_replay import replay_strangers
 from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
@@ -180,6 +181,7 @@ class Master:
         )  # the rest tells a worker
         queue = self._install_dir / config.value(QUEUE_DIR)
         open_directory(self._disk, queue)
+        self._replay_strangers()
         smtp = config.settings(SmtpSettings)
         if to := identity(smtp.user, smtp.group):
             hand_over((queue, state_directory(queue)), to)
@@ -187,6 +189,14 @@ class Master:
         self._smtp = bind_all(smtp.listen)
         self._http = bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
         self._end, self._alive = os.pipe()  # nobody ever writes: it ends when we do
+
+    def _replay_strangers(self) -> None:
+        try:
+            for step in replay_strangers(self._disk, self._count):
+                for problem in step.problems:
+                    self._logger.error(problem, origin=ORIGIN)
+        except SpoolError as error:
+            self._logger.crit(f"{error}; what is in it waits for the next start", origin=ORIGIN)
 
     def _clear_control_sockets(self, state: Path) -> None:
         try:

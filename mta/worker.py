@@ -237,6 +237,7 @@ class Worker:
             self.logger,
             hostname=socket.gethostname(),
             share=self._share,
+            journal=self._outbound_settings.spool,
         )
         spool.open(locked=self._inherited is not None)
         self._undo.append(spool.close)

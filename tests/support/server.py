@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from mta.outbound.journal_name import SegmentName
+from mta.outbound.journal_replay import living, segments_in
+from mta.outbound.spool_disk import Disk
 from tests.support import proc
 from tests.support.ports import free_port
 
@@ -141,10 +144,16 @@ class Server:
         return proc.cpu_seconds(self.pid)
 
     def entries(self) -> list[str]:
-        """Return the names in the queue directory, temporary and set-aside files included, dot files not."""
+        """Return the names in the queue directory, temporary and set-aside files included, dot files not.
+
+        Entries that are in the journal stand for its segments.
+        """
         if not self.queue.is_dir():
             return []
-        return sorted(name for name in os.listdir(self.queue) if not name.startswith("."))
+        found = [name for name in os.listdir(self.queue) if not name.startswith(".")]
+        segments = segments_in(found)
+        names = set(found) - {segment.text for segment in segments}
+        return sorted(names | journal_entries(self.queue, segments))
 
     def waiting(self) -> list[str]:
         """Return the names of the entries that are to be delivered."""
@@ -200,9 +209,22 @@ RELAY_CONFIG = {
 }
 
 
-def outbound_ini(next_hop: int, retries: str = "5s*3") -> str:
+def journal_entries(queue: Path, segments: Sequence[SegmentName]) -> set[str]:
+    """The names of the entries that live in some segments of a journal."""
+    disk = Disk()
+    disk.open_directory(queue)
+    try:
+        return {name for mail in living(disk, segments) for name, _ in mail.entries}
+    finally:
+        disk.close_directory()
+
+
+def outbound_ini(next_hop: int, retries: str = "5s*3", intake: str = "journal") -> str:
     """Return an outbound.ini that hands all mail to a loopback port and retries soon."""
-    return f"[main]\ntemp_fail_intervals={retries}\n\n[smarthost]\nhost=127.0.0.1:{next_hop}\ntls=off\n"
+    return (
+        f"[main]\ntemp_fail_intervals={retries}\n\n[smarthost]\nhost=127.0.0.1:{next_hop}\ntls=off\n"
+        f"\n[spool]\nintake={intake}\n"
+    )
 
 
 def relay(
@@ -211,9 +233,10 @@ def relay(
     config: Mapping[str, str | bytes] | None = None,
     *,
     retries: str = "5s*3",
+    intake: str = "journal",
     command: Sequence[str] = OURS,
     plugins: Mapping[str, str] | None = None,
 ) -> Server:
     """Return this server as a relay for loopback clients that hands all mail to one port; not yet started."""
-    files = {**RELAY_CONFIG, "outbound.ini": outbound_ini(next_hop, retries), **(config or {})}
+    files = {**RELAY_CONFIG, "outbound.ini": outbound_ini(next_hop, retries, intake), **(config or {})}
     return Server(directory, files, plugins, command=command)
