@@ -12,11 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from mta.outbound.journal_name import SegmentName
-from mta.outbound.journal_replay import living, segments_in
-from mta.outbound.spool_disk import Disk
 from tests.support import proc
 from tests.support.ports import free_port
+from tests.support.queue_names import queue_names
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (sys.executable, str(ROOT / "bin" / "haraka"), "-c")
@@ -148,12 +146,7 @@ class Server:
 
         Entries that are in the journal stand for its segments.
         """
-        if not self.queue.is_dir():
-            return []
-        found = [name for name in os.listdir(self.queue) if not name.startswith(".")]
-        segments = segments_in(found)
-        names = set(found) - {segment.text for segment in segments}
-        return sorted(names | journal_entries(self.queue, segments))
+        return queue_names(self.queue) if self.queue.is_dir() else []
 
     def waiting(self) -> list[str]:
         """Return the names of the entries that are to be delivered."""
@@ -207,16 +200,6 @@ RELAY_CONFIG = {
     "relay_acl_allow": "127.0.0.0/8\n",
     "log.ini": "[main]\nlevel=info\n",
 }
-
-
-def journal_entries(queue: Path, segments: Sequence[SegmentName]) -> set[str]:
-    """The names of the entries that live in some segments of a journal."""
-    disk = Disk()
-    disk.open_directory(queue)
-    try:
-        return {name for mail in living(disk, segments) for name, _ in mail.entries}
-    finally:
-        disk.close_directory()
 
 
 def outbound_ini(next_hop: int, retries: str = "5s*3", intake: str = "journal") -> str:
