@@ -53,50 +53,66 @@ def living(disk: Disk, segments: Iterable[SegmentName]) -> Iterator[JournalMail]
                 yield mail
 
 
-def replay(disk: Disk, segments: Iterable[SegmentName]) -> Iterator[Replayed]:
+def replay(disk: Disk, segments: Iterable[SegmentName], made: list[str]) -> Iterator[Replayed]:
     """Make queue files of what lives in some segments, and remove these. Blocks. Raises SpoolError; then begin anew.
 
-    What is damaged is set aside as error.SEGMENT.POSITION; the rest of the segment is as good as ever.
+    made: entries that are files already and were not told yet; give the same list when you begin anew. An entry is told when its segment is gone, so that no crash brings it back once it was delivered. What is damaged is set
+    aside as error.SEGMENT.POSITION; the rest of the segment is as good as ever.
     """
     segments = list(segments)
     try:
         done = _done(disk, segments)
+        problems, commits, read = list[str](), list[Commit](), list[SegmentName]()
         for segment in segments:
-            yield from _replay_one(disk, segment, done)
-        for segment in segments:
-            if remove(disk, [segment.text]):
-                raise SpoolError(f"cannot remove {segment.text}, whose entries are queue files now")
+            for found in _scan(disk, segment):
+                if isinstance(found, Damage):
+                    problems.append(_set_aside(disk, segment, found))
+                elif (mail := _living_part(disk, found, done)) is not None:
+                    commits.append(Commit(mail.entries, _Bytes(mail.message)))
+                if len(commits) >= BATCH:
+                    made += _keep(disk, commits)
+                    yield Replayed()  # nothing to tell yet, but whoever waits for us may do something else
+            read.append(segment)
+            if not commits:
+                _remove(disk, read)
+                yield _told(made, problems)
+        made += _keep(disk, commits)
+        _remove(disk, read)
+        yield _told(made, problems)
     except OSError as error:
         raise SpoolError(f"cannot replay the journal: {describe(error)}") from error
 
 
-def replay_strangers(disk: Disk, slots: int) -> Iterator[Replayed]:
-    """Replay what a server with another number of workers left: none of these would know it for its own. Raises SpoolError."""
-    return replay(disk, [segment for segment in segments_in(disk.names()) if segment.slots != slots])
-
-
-def _replay_one(disk: Disk, segment: SegmentName, done: Collection[str]) -> Iterator[Replayed]:
-    step, commits = Replayed(), list[Commit]()
-    for found in _scan(disk, segment):
-        if isinstance(found, Damage):
-            step.problems.append(_set_aside(disk, segment, found))
-        elif (mail := _living_part(disk, found, done)) is not None:
-            commits.append(Commit(mail.entries, _Bytes(mail.message)))
-        if len(commits) >= BATCH:
-            yield _keep(disk, step, commits)
-            step, commits = Replayed(), []
-    yield _keep(disk, step, commits)
-
-
-def _keep(disk: Disk, step: Replayed, commits: list[Commit]) -> Replayed:
+def _keep(disk: Disk, commits: list[Commit]) -> list[str]:
+    """Make queue files, durably; takes the commits out of the list and returns the names."""
     names = [name for commit in commits for name, _ in commit.entries]
     remove(disk, [TEMPORARY + name for name in names])  # a predecessor may have died while it did the same
     commit_batch(disk, commits)
     for commit in commits:
         if commit.error is not None:
             raise commit.error
-    step.names = names
+    commits.clear()
+    return names
+
+
+def _told(made: list[str], problems: list[str]) -> Replayed:
+    step = Replayed(made[:], problems[:])
+    made.clear()
+    problems.clear()
     return step
+
+
+def _remove(disk: Disk, segments: list[SegmentName]) -> None:
+    """Remove segments, the oldest first: a later one may hold the ends of what is in an earlier one."""
+    while segments:
+        if remove(disk, [segments[0].text]):
+            raise SpoolError(f"cannot remove {segments[0].text}, whose entries are queue files now")
+        del segments[0]
+
+
+def replay_strangers(disk: Disk, slots: int) -> Iterator[Replayed]:
+    """Replay what a server with another number of workers left: none of these would know it for its own. Raises SpoolError."""
+    return replay(disk, [segment for segment in segments_in(disk.names()) if segment.slots != slots], [])
 
 
 def _living_part(disk: Disk, found: Record, done: Collection[str]) -> JournalMail | None:

@@ -169,11 +169,13 @@ class Spool:
         predecessor left in its journal becomes queue files first; when the disk does not allow that, it is tried again.
         """
         leftovers = self._leftover_segments()
-        failed = yield from self._replay(leftovers)
+        made: list[str] = []
+        failed = yield from self._replay(leftovers, made)
+        self._hide_from_walk(made)
         yield from self._walk_files()
         while failed:
             sleep(REPLAY_AGAIN)
-            failed = yield from self._replay(leftovers)
+            failed = yield from self._replay(leftovers, made)
 
     def _walk_files(self) -> Iterator[QueueFileName]:
         names = self._disk.names()
@@ -196,9 +198,11 @@ class Spool:
             if segment.belongs_to(self._share) and not self._journal.wrote(segment.text)
         ]
 
-    def _replay(self, segments: Sequence[SegmentName]) -> Generator[QueueFileName, None, bool]:
+    def _replay(
+        self, segments: Sequence[SegmentName], made: list[str]
+    ) -> Generator[QueueFileName, None, bool]:
         """Yields entries that are files now; returns True when the disk did not let it come to an end."""
-        steps = replay(self._disk, segments)
+        steps = replay(self._disk, segments, made)
         try:
             while (step := self._threads.call(next, steps, None)) is not None:
                 for problem in step.problems:
