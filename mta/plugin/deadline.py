@@ -31,30 +31,38 @@ class Deadline:
     """Interrupts the code inside the `with` once `seconds` have passed, wherever it waits, so that its `finally` blocks run.
 
     Code that swallows the interruption and waits on is interrupted again: after `seconds` more, but CLEANING_UP at least.
-    late: what was raised; None while there is time. Leaving the `with` late raises it, also if the code swallowed it.
+    over: the time was up; whatever came of the code then is dropped, and no exception leaves the `with` but ClientGone and
+    what ends the whole session.
     """
 
-    __slots__ = ("_timer", "late")
+    __slots__ = ("_late", "_timer", "over")
 
     def __init__(self, seconds: float) -> None:
-        self.late: TookTooLong | None = None
+        self.over = False
+        self._late: TookTooLong | None = None
         self._timer = get_hub().loop.timer(seconds, max(seconds, CLEANING_UP), priority=-1)
 
     def __enter__(self) -> None:
         self._timer.start(self._interrupt, getcurrent(), update=True)
 
     def _interrupt(self, waiting: greenlet) -> None:
-        self.late = self.late or TookTooLong()
-        waiting.throw(self.late)
+        self._late = self._late or TookTooLong()
+        waiting.throw(self._late)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool:
         self._timer.stop()
         self._timer.close()
-        late = self.late
-        if late is None or late.excused or error is late:
-            return
-        # Who is gone, or is ended with the whole session, is not late.
-        if error is None or (isinstance(error, Exception) and not isinstance(error, ClientGone)):
-            raise late
+        late, self._late = (
+            self._late,
+            None,
+        )  # or its traceback and this would hold each other, and the connection
+        if late is None or late.excused:
+            return False
+        self.over = error is None or error is late or _is_the_plugins(error)
+        return self.over
+
+
+def _is_the_plugins(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, ClientGone)

@@ -129,16 +129,12 @@ class HookRunner:
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
         deadline = Deadline(call.timeout) if call.timeout else None
         try:
-            return as_verdict(_call(call, deadline, subject, args), call.name)
-        except TookTooLong as fired:
-            if deadline is None or fired is not deadline.late:
-                raise  # the time of a plugin further out, whose log line asked this one
-            deadline.late = (
-                None  # or its traceback and the frame here would hold each other, and the connection
-            )
-            return self._timed_out(call, hook, subject)
-        except (ClientGone, GreenletExit, KeyboardInterrupt):
-            raise
+            answer = _call(call, deadline, subject, args)
+            if deadline is not None and deadline.over:
+                return self._timed_out(call, hook, subject)
+            return as_verdict(answer, call.name)
+        except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
+            raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
         except TooManyParts as error:
             return self._too_large(call, hook, subject, error)
         except BaseException as error:  # sys.exit() in a plugin does not end the server
@@ -195,6 +191,7 @@ def _call(call: Call, deadline: Deadline | None, subject: Any, args: tuple[Any, 
         return call.method(subject, *args)
     with deadline:
         return call.method(subject, *args)
+    return None
 
 
 def _shutdown_of(plugin: Plugin) -> HookMethod:
