@@ -35,13 +35,13 @@ def reply_with(message: object, default: Refusal, close: bool = False) -> Reply:
 
 
 def lines_of(message: object) -> list[str]:
-    """The text of a message line by line, without the codes of a DSN; [] when the plugin gave none."""
+    """The text of a message line by line, of a DSN what it was given; [] when the plugin gave none."""
     if message is None or message == "":
         return []
     if isinstance(message, str):
         return message.splitlines()
     if isinstance(message, DSN):
-        return [line for text in message.lines for line in text.splitlines()]
+        return lines_of(message.msg)
     if isinstance(message, list | tuple):
         return [line for part in message for line in lines_of(part)]
     return [str(message)]
