@@ -9,7 +9,7 @@ import pytest
 
 from mta.plugin.hooks import HOOKS
 from mta.plugin.verdict import Code
-from tests.support.hook_table import CELLS, Cell, cells_of
+from tests.support.hook_table import CELLS, FAILING, FAILURES, HANGS, Cell, cells_of
 
 EVERYWHERE = ("alone", '"words"', "DSN")
 TAKES_SECONDS = ("send_email", "deferred")
@@ -36,6 +36,11 @@ def test_every_hook_and_every_code_has_its_row() -> None:
     listed = {(cell.hook, cell.code, cell.column) for cell in CELLS}
     assert sorted(wanted() - listed) == []
     assert sorted(listed - wanted()) == []
+
+
+def test_every_hook_says_what_happens_when_a_plugin_fails() -> None:
+    listed = [(failing.cell.hook, failing.how) for failing in FAILING]
+    assert sorted(listed) == sorted(set(product(HOOKS, FAILURES)) - {("log", HANGS)})
 
 
 def test_no_answer_has_two_rows() -> None:

@@ -16,10 +16,10 @@ from mta.smtp.reply import Reply
 from mta.transaction import Transaction
 from tests.plugin.test_hook_table import place_of
 from tests.support.dialogue import matches
-from tests.support.hook_table import CELLS, Cell
+from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing
 from tests.support.relay import Relay
 from tests.support.service import Client, Denier, Inbound
-from tests.support.stage import Relaying
+from tests.support.stage import MADE, Relaying
 
 MAIL, RCPT = "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.com>"
 MESSAGE = "Subject: much longer than twenty octets\r\n\r\nbody\r\n."
@@ -169,12 +169,12 @@ THEN: dict[str, Callable[[Play], None]] = {
 class Stage:
     """A server with the plugin that answers, one behind it, and one that accepts what nobody else decides about."""
 
-    def __init__(self, cell: Cell, scene: Scene, directory: Path) -> None:
+    def __init__(self, plugin: Plugin, cell: Cell, scene: Scene, directory: Path) -> None:
         self.next = Next(cell.hook)
         self.accepts = Accepts(but=cell.hook)
         self._submitted = 0
         self._relay: Relay | None = None
-        answering = [Denier(cell.hook, cell.answer), self.next]
+        answering = [plugin, self.next]
         before = [Relaying()] if scene.relays else []
         if cell.hook == "deny":
             before.append(Denier("mail", DENY))
@@ -199,26 +199,22 @@ class Stage:
 
 
 @pytest.fixture
-def set_up(tmp_path: Path) -> Iterator[Callable[[Cell, Scene], Stage]]:
+def play(tmp_path: Path) -> Iterator[Callable[[Plugin, Cell], None]]:
+    """Plays one row with the plugin that it is about."""
     stages: list[Stage] = []
 
-    def make(cell: Cell, scene: Scene) -> Stage:
-        stages.append(Stage(cell, scene, tmp_path))
+    def perform(plugin: Plugin, cell: Cell) -> None:
+        scene = SCENES[", ".join(filter(None, (cell.hook, cell.case)))]
+        stages.append(Stage(plugin, cell, scene, tmp_path))
         stages[-1].inbound.__enter__()
-        return stages[-1]
+        _play(stages[-1], cell, scene)
 
-    yield make
+    yield perform
     for stage in stages:
         stage.close()
 
 
-ROWS = [cell for cell in CELLS if place_of(cell.hook) == "session"]
-
-
-@pytest.mark.parametrize("cell", ROWS, ids=str)
-def test_row(cell: Cell, set_up: Callable[[Cell, Scene], Stage]) -> None:
-    scene = SCENES[", ".join(filter(None, (cell.hook, cell.case)))]
-    stage = set_up(cell, scene)
+def _play(stage: Stage, cell: Cell, scene: Scene) -> None:
     client = stage.inbound.client()
     reply = client.banner
     for line in scene.before:
@@ -246,3 +242,17 @@ def _next_was_asked_if_nobody_decided(cell: Cell, stage: Stage) -> None:
         stage.inbound.listener.stop()
         stage.inbound.listener.join(5)
     assert bool(stage.next.asked) == undecided
+
+
+ROWS = [cell for cell in CELLS if place_of(cell.hook) == "session"]
+FAILURES = [failing for failing in FAILING if place_of(failing.cell.hook) == "session"]
+
+
+@pytest.mark.parametrize("cell", ROWS, ids=str)
+def test_row(cell: Cell, play: Callable[[Plugin, Cell], None]) -> None:
+    play(Denier(cell.hook, cell.answer), cell)
+
+
+@pytest.mark.parametrize("failing", FAILURES, ids=str)
+def test_a_plugin_that_fails(failing: Failing, play: Callable[[Plugin, Cell], None]) -> None:
+    play(MADE["failing" if failing.how == RAISES else "slow"](failing.cell.hook), failing.cell)
