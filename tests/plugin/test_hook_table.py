@@ -1,4 +1,4 @@
-"""docs/Hooks.md is complete: no hook and no code is missing. That it is right is shown by the tests named in PLAYED."""
+"""docs/Hooks.md is complete: no hook and no code is missing. That it is right is shown by test_hook_table_*.py."""
 
 from __future__ import annotations
 
@@ -13,18 +13,6 @@ from tests.support.hook_table import CELLS, FAILING, FAILURES, HANGS, Cell, cell
 
 EVERYWHERE = ("alone", '"words"', "DSN")
 TAKES_SECONDS = ("send_email", "deferred")
-PLAYED = {
-    "session": "test_hook_table_session.py",
-    "outbound": "test_hook_table_outbound.py",
-    "process": "test_hook_table_process.py",
-}
-
-
-def place_of(hook: str) -> str:
-    """Which of PLAYED plays the rows of a hook."""
-    if hook in ("send_email", "get_mx", "deferred", "bounce", "delivered"):
-        return "outbound"
-    return "process" if hook.startswith("init_") or hook == "log" else "session"
 
 
 def wanted() -> set[tuple[str, Code, str]]:

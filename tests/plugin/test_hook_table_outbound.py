@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from mta.plugin import Plugin
-from tests.plugin.test_hook_table import place_of
 from tests.support.fake_mx import FakeMx
-from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing
+from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing, place_of
 from tests.support.relay import Relay
 from tests.support.server import eventually
 

@@ -17,8 +17,7 @@ from mta.outbound.spool_directory import open_directory
 from mta.outbound.spool_disk import Disk
 from mta.plugin.verdict import Code
 from mta.worker import StartError, Worker
-from tests.plugin.test_hook_table import place_of
-from tests.support.hook_table import CELLS, FAILING, HANGS, RAISES, Cell, Failing
+from tests.support.hook_table import CELLS, FAILING, HANGS, RAISES, Cell, Failing, place_of
 from tests.support.install import eventually
 from tests.support.server import Server
 

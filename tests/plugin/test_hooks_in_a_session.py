@@ -9,8 +9,8 @@ import pytest
 
 from mta.plugin import OK, Plugin
 from mta.plugin.verdict import DENY, NEXT_HOOK
-from tests.plugin.test_hook_table_session import MAIL, RCPT
 from tests.support.dialogue import matches
+from tests.support.hook_scenes import MAIL, RCPT
 from tests.support.install import eventually
 from tests.support.service import Denier, Inbound, Local
 

@@ -8,8 +8,8 @@ import pytest
 
 from mta.plugin import DSN, OK, Plugin
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT
-from tests.plugin.test_hook_table_session import MAIL, MESSAGE, RCPT
 from tests.support.dialogue import matches
+from tests.support.hook_scenes import MAIL, MESSAGE, RCPT
 from tests.support.service import Denier, Inbound
 
 MESSAGES = [  # hook, answer, reply

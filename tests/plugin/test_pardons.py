@@ -9,10 +9,9 @@ import pytest
 from mta.plugin import CONT, OK, Plugin
 from mta.plugin.runner import ASK_EVERYBODY
 from mta.plugin.verdict import DENY, DENYSOFT, REJECTIONS
-from tests.plugin.test_hook_table import place_of
-from tests.plugin.test_hook_table_session import MAIL, RCPT, SCENES, Accepts
 from tests.support.dialogue import matches
-from tests.support.hook_table import CELLS, Cell
+from tests.support.hook_scenes import MAIL, RCPT, Accepts, scene_of
+from tests.support.hook_table import CELLS, Cell, place_of
 from tests.support.service import Denier, Inbound, Local
 from tests.support.stage import Relaying
 
@@ -48,7 +47,7 @@ def test_a_pardon_makes_it_what_cont_is(cell: Cell, serve: Callable[..., Inbound
         for other in CELLS
         if (other.hook, other.case, other.code, other.column) == (cell.hook, cell.case, CONT, "alone")
     )
-    scene = SCENES[", ".join(filter(None, (cell.hook, cell.case)))]
+    scene = scene_of(cell)
     pardons = Pardons()
     before = [Relaying()] if scene.relays else []
     plugins = [*before, Denier(cell.hook, cell.answer), pardons, Accepts(but=cell.hook)]

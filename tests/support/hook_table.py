@@ -112,3 +112,10 @@ def _as(answer: str, hook: str, cells: Sequence[Cell]) -> Cell:
 
 
 FAILING = tuple(failures_of(_TEXT, CELLS))
+
+
+def place_of(hook: str) -> str:
+    """Which tests play the rows of a hook: test_hook_table_session, _outbound or _process."""
+    if hook in ("send_email", "get_mx", "deferred", "bounce", "delivered"):
+        return "outbound"
+    return "process" if hook.startswith("init_") or hook == "log" else "session"
