@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from mta.plugin import Plugin
-from mta.plugin.runner import ASK_EVERYBODY
 from mta.plugin.verdict import CONT, DENY
 from mta.smtp.reply import Reply
 from mta.transaction import Transaction
 from tests.support.dialogue import matches
-from tests.support.hook_scenes import MAIL, MESSAGE, RCPT, Accepts, Scene, scene_of
+from tests.support.hook_scenes import ASK_EVERYBODY, MAIL, MESSAGE, RCPT, Accepts, Scene, scene_of
 from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing, place_of
 from tests.support.relay import Relay
 from tests.support.service import Client, Denier, Inbound

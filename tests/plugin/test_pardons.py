@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from mta.plugin import CONT, OK, Plugin
-from mta.plugin.runner import ASK_EVERYBODY
 from mta.plugin.verdict import DENY, DENYSOFT, REJECTIONS
 from tests.support.dialogue import matches
-from tests.support.hook_scenes import MAIL, RCPT, Accepts, scene_of
+from tests.support.hook_scenes import ASK_EVERYBODY, MAIL, RCPT, Accepts, scene_of
 from tests.support.hook_table import CELLS, Cell, place_of
 from tests.support.service import Denier, Inbound, Local
 from tests.support.stage import Relaying

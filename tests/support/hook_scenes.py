@@ -8,6 +8,7 @@ from typing import Any
 from mta.plugin import OK, Plugin
 from tests.support.hook_table import Cell
 
+ASK_EVERYBODY = ("connect_init", "disconnect")
 MAIL, RCPT = "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.com>"
 MESSAGE = "Subject: much longer than twenty octets\r\n\r\nbody\r\n."
 
