@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +12,14 @@ from mta.plugin.verdict import DENY, NEXT_HOOK
 from tests.support.dialogue import matches
 from tests.support.hook_scenes import MAIL, RCPT
 from tests.support.install import eventually
-from tests.support.service import Denier, Inbound, Local
+from tests.support.service import Denier, Inbound, Local, serving
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Inbound]]:
+    with serving() as start:
+        yield start
+
 
 # ---- NEXT_HOOK
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,14 @@ from mta.plugin import DSN, OK, Plugin
 from mta.plugin.verdict import DENY, DENYDISCONNECT, DENYSOFT
 from tests.support.dialogue import matches
 from tests.support.hook_scenes import MAIL, MESSAGE, RCPT
-from tests.support.service import Denier, Inbound
+from tests.support.service import Denier, Inbound, serving
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Inbound]]:
+    with serving() as start:
+        yield start
+
 
 MESSAGES = [  # hook, answer, reply
     ("rcpt", (DENY, ["one", "two"]), "550-5.7.1 one\n550 5.7.1 two"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,8 +11,14 @@ from mta.plugin.verdict import DENY, DENYSOFT, REJECTIONS
 from tests.support.dialogue import matches
 from tests.support.hook_scenes import ASK_EVERYBODY, MAIL, RCPT, Accepts, scene_of
 from tests.support.hook_table import CELLS, Cell, place_of
-from tests.support.service import Denier, Inbound, Local
+from tests.support.service import Denier, Inbound, Local, serving
 from tests.support.stage import Relaying
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Inbound]]:
+    with serving() as start:
+        yield start
 
 
 class Pardons(Plugin):

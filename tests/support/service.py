@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +89,13 @@ class Inbound:
         return Client(self.port)
 
 
+@contextmanager
+def serving() -> Iterator[Callable[..., Inbound]]:
+    """Gives a function that serves with the plugins and settings that it is called with, as often as a test wants."""
+    with ExitStack() as running:
+        yield lambda *plugins, **settings: running.enter_context(Inbound(plugins, **settings))
+
+
 class Client:
     """A plain socket that sends bytes and reads replies."""
 
@@ -133,4 +141,4 @@ class Client:
         self.sock.close()
 
 
-__all__ = ["DENY", "OK", "Client", "Denier", "Inbound", "Local"]
+__all__ = ["DENY", "OK", "Client", "Denier", "Inbound", "Local", "serving"]
