@@ -136,10 +136,12 @@ def _play(stage: Stage, visit: Visit, message: bytes) -> Reply:
 def _dialogue(client: Client, visit: Visit, message: bytes) -> Reply:
     if client.banner.code != 220:
         return client.banner
-    for command in (lambda: client.command(visit.hello), lambda: client.mail(visit.mail_from)):
-        reply = command()
-        if _ends(client, reply):
-            return reply
+    reply = client.command(visit.hello)
+    if not _goes_on(client, reply):
+        return reply
+    reply = client.mail(visit.mail_from)
+    if not _goes_on(client, reply):
+        return reply
     replies: list[Reply] = []
     for rcpt in visit.rcpt_to:
         replies.append(client.rcpt(rcpt))
@@ -150,5 +152,5 @@ def _dialogue(client: Client, visit: Visit, message: bytes) -> Reply:
     return client.data(message)
 
 
-def _ends(client: Client, reply: Reply) -> bool:
-    return client.closed or reply.code != 250
+def _goes_on(client: Client, reply: Reply) -> bool:
+    return reply.code == 250 and not client.closed
