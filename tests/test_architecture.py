@@ -41,6 +41,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.worker": ("mta",),
     "mta.master": ("mta",),
     "mta.cli": ("mta",),
+    "mta.testing": ("mta",),
+    "mta.pytest_plugin": ("mta.testing", "mta.plugin"),
     "mta.__main__": ("mta.cli",),
 }
 
@@ -65,6 +67,8 @@ GEVENT = {
     "mta.outbound.journal",
     "mta.outbound.service",
     "mta.control.server",
+    "mta.testing.clock",
+    "mta.testing.sessions",
 }
 
 MODULES = sorted((ROOT / "mta").rglob("*.py"))

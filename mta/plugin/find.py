@@ -46,7 +46,7 @@ def _in_directories(name: str, directories: Iterable[Path]) -> Found | None:
     for directory in directories:
         for path in _candidates(directory, name):
             if path.is_file():
-                return _in_file(path)
+                return plugin_in(path)
     return None
 
 
@@ -57,7 +57,8 @@ def _candidates(directory: Path, name: str) -> Iterator[Path]:
         yield directory / spelling / "__init__.py"
 
 
-def _in_file(path: Path) -> Found:
+def plugin_in(path: Path) -> Found:
+    """The plugin in this file, which is there."""
     defaults = path.parent / "config" if path.name == "__init__.py" else None
     return Found(str(path), defaults, lambda: _only_plugin_of(_import_file(path), str(path)))
 

@@ -78,13 +78,18 @@ class _Loader:
         found = find_plugin(name, self.search, self.bundled)
         plugin = _make(found.import_class(), found.where)
         plugin.name = name
-        plugin.server = self.server
-        plugin.logger = self.logger
-        plugin.config = self.config.for_plugin(found.defaults)
-        plugin.timeout = timeout_of(plugin, self.config)
-        _register(plugin, found.where)
+        set_up(plugin, self.config.for_plugin(found.defaults), self.logger, self.server, found.where)
         self.logger.info(f"loaded {name}", {"from": found.where}, origin=ORIGIN)
         return plugin
+
+
+def set_up(plugin: Plugin, config: Config, logger: Logger, server: Server, where: str) -> None:
+    """Give a plugin that has its name what it works with, and let it register. Raises PluginError; `where` is its place."""
+    plugin.server = server
+    plugin.logger = logger
+    plugin.config = config
+    plugin.timeout = timeout_of(plugin, config)
+    _register(plugin, where)
 
 
 def timeout_of(plugin: Plugin, config: Config) -> float:
