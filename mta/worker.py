@@ -23,6 +23,7 @@ from mta.config.schema import (
     ConnectionSettings,
     HttpSettings,
     LimitSettings,
+    LogSettings,
     OutboundPoolSettings,
     OutboundRouteSettings,
     OutboundSettings,
@@ -31,6 +32,8 @@ from mta.config.schema import (
 from mta.control import address as control_address
 from mta.control.orders import Orders
 from mta.control.server import ControlServer
+from mta.event_file import EventFile
+from mta.events import Events
 from mta.http.files import Files
 from mta.http.server import HttpServer
 from mta.http.site import HttpSite
@@ -151,6 +154,7 @@ class Worker:
         ]
         self._make_http()
         self._switch_user()
+        self._open_events()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
@@ -228,6 +232,20 @@ class Worker:
         if self._is_first:
             self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
 
+    def _open_events(self) -> None:
+        """As the user that we are by now, for that is who will have to open the file again."""
+        self._events = Events(self.me, self._share.slot)
+        self._event_file = EventFile(
+            self._events, self.install_dir, lambda why: self.logger.error(why, origin=ORIGIN)
+        )
+        settings = self.config.settings(LogSettings, self._on_log_settings).events
+        self._events.headers = settings.headers
+        try:
+            self._event_file.use(settings.file)
+        except OSError as error:
+            raise StartError(f"log.ini: [events] file: {error}") from error
+        self._undo.append(self._event_file.close)
+
     def _queue_directory(self) -> Path:
         return self.install_dir / self.config.value(QUEUE_DIR)
 
@@ -279,6 +297,7 @@ class Worker:
             bounce_rules=self._bounce_rules,
             tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
             diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
+            events=self._events,
             routes=self.config.sections(
                 OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
             ),
@@ -318,6 +337,7 @@ class Worker:
             resolver=self.resolver,
             submit=self.outbound.submit,
             tls=self.tls,
+            events=self._events,
         )
 
     def _begin(self) -> None:
@@ -364,6 +384,15 @@ class Worker:
         self._connection = settings
         if self._started:
             self.service.settings = settings
+
+    def _on_log_settings(self, settings: LogSettings) -> None:
+        if not self._started:
+            return
+        self._events.headers = settings.events.headers
+        try:
+            self._event_file.use(settings.events.file)
+        except OSError as error:
+            self.logger.error(f"log.ini: [events] file: {error}; it stays as it was", origin=ORIGIN)
 
     def _on_outbound_settings(self, settings: OutboundSettings) -> None:
         self._outbound_settings = settings
@@ -430,6 +459,7 @@ class Worker:
         self._stopping.set()
 
     def _on_hangup(self) -> None:
+        self._event_file.reopen()
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
         self.outbound.flush()
 

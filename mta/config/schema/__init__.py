@@ -34,7 +34,7 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
-from mta.config.schema.server import HttpSettings, LogSettings, SmtpSettings
+from mta.config.schema.server import EventSettings, HttpSettings, LogSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
@@ -51,6 +51,7 @@ __all__ = [
     "AuthFlatFileSettings",
     "ConnectionPoolSettings",
     "ConnectionSettings",
+    "EventSettings",
     "ExtensionSettings",
     "HttpSettings",
     "LimitSettings",
