@@ -409,11 +409,11 @@ def test_auth_tells_who_and_how_but_no_secret() -> None:
         ("pass", "PLAIN", "ann", "backend"),
         ("refused", "PLAIN", None, "backend"),
     ]
-    assert [result for result, *_ in told[:2]] == ["refused", "refused"]
+    assert told[:2] == [("refused", None, None, "backend")] * 2
     mail = one(stream.all, "mail")
     assert mail["user"] == "ann" and mail["protocol"] == "ESMTPA"
-    assert not [line for line in stream.lines if "s3cret" in line.lower() and "AUTH" in line]
-    assert b"\0ann\0s3cret" and not [line for line in stream.lines if plain("ann", "s3cret")[11:] in line]
+    secrets = ("s3cret", plain("ann", "s3cret")[11:].lower())
+    assert not [line for line in stream.lines for secret in secrets if secret in line.lower()]
 
 
 def test_the_tls_of_a_session_is_told(tmp_path: Path) -> None:
@@ -481,7 +481,7 @@ def test_the_plugin_that_refuses_a_message_is_named(hook: str, answer: object, b
         client.ask("RCPT TO:<b@example.com>")
         if bdat:
             client.ask("BDAT 6\r\nA: b\r\n"[:-2])
-            client.ask("BDAT 4 LAST\r\n\r\nx")
+            client.ask("BDAT 5 LAST\r\n\r\nx")
         elif client.ask("DATA").startswith("354"):
             client.ask("Subject: hi\r\n\r\n.")
         client.close()

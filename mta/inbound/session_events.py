@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
 from mta import events as parts
 from mta.inbound.greeting import NAMELESS
 from mta.message.trace import protocol
+from mta.plugin.auth import OFFERED
 
 if TYPE_CHECKING:
     from mta.connection import Connection, Endpoint
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
 
-_MECHANISM = re.compile(
-    r"[A-Z0-9_-]{1,20}"
-)  # RFC 4422 3.1; anything else may be a password in the wrong place
+# Those that clients are known to try (iana.org/assignments/sasl-mechanisms). Anything else that was not offered may be a
+# password in the wrong place.
+_MECHANISMS = frozenset(
+    {
+        *("ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "EXTERNAL", "GSS-SPNEGO", "GSSAPI", "LOGIN", "NTLM"),
+        *("OAUTHBEARER", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"),
+        *("XOAUTH", "XOAUTH2"),
+    }
+)
 
 
 def connect(session: Session, greeting: Reply | None) -> None:
@@ -43,12 +49,13 @@ def connect(session: Session, greeting: Reply | None) -> None:
 def auth(session: Session, argument: str, verdict: Verdict, reply: Reply | None) -> None:
     """AUTH was answered; reply: None when the plugin sent it by itself."""
     c = session.connection
-    mechanism = _MECHANISM.fullmatch(argument.partition(" ")[0].upper())
+    mechanism = argument.partition(" ")[0].upper()
+    known = mechanism in _MECHANISMS or mechanism in c.notes.get(OFFERED, ())
     passed = c.authenticated and (reply is None or reply.code < 400)
     user = c.notes.get("auth_user") if passed else c.notes.pop("auth_failed_user", None)
     fields = {
         "remote": _end(c.remote),
-        "mechanism": mechanism[0] if mechanism else None,
+        "mechanism": mechanism if known else None,
         "user": str(user)[: parts.MAX_TEXT] if user else None,
         "result": "pass" if passed else _failure(reply),
         "tls": _tls(c),
