@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the schema; it grows only when a field changes its meaning or goes
 MAX_TEXT = 1000  # characters of a text that a stranger chose
-MAX_RECIPIENTS = 100  # in one event, so that a line stays below 64 KiB, which is what one write takes
+MAX_RECIPIENTS = 50  # in one event, so that a line stays below 64 KiB, which is what one write takes
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import smtplib
@@ -9,6 +10,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -22,7 +24,7 @@ from mta.events import MAX_RECIPIENTS, Events
 from mta.paths import DOCS
 from mta.plugin.auth import AuthPlugin
 from mta.plugin.hooks import Plugin
-from mta.plugin.verdict import DELAY, DENY, DENYSOFT, OK
+from mta.plugin.verdict import DELAY, DENY, DENYSOFT, NEXT_HOOK, OK
 from mta.smtp.reply import Reply
 from tests.support import server
 from tests.support.client import RawClient
@@ -444,6 +446,65 @@ def test_a_refusal_at_connect_is_told_with_the_plugin() -> None:
     assert connect["local"]["port"] == inbound.port
 
 
+def test_a_client_behind_a_load_balancer_is_told_with_it() -> None:
+    inbound, stream = inbound_events(haproxy_hosts=("127.0.0.1",))
+    with inbound:
+        with socket.create_connection(("127.0.0.1", inbound.port)) as sock:
+            sock.sendall(b"PROXY TCP4 192.0.2.1 10.1.2.3 40001 25\r\nQUIT\r\n")
+            while sock.recv(512):
+                pass
+        with socket.create_connection(("127.0.0.1", inbound.port)) as sock:
+            sock.sendall(b"EHLO no.proxy.here\r\n")
+            while sock.recv(512):
+                pass
+        assert eventually(lambda: len(stream.named("disconnect")) == 2)
+    known, unknown = stream.named("connect")
+    assert (known["remote"]["ip"], known["remote"]["port"], known["proxy"]) == (
+        "192.0.2.1",
+        40001,
+        "127.0.0.1",
+    )
+    assert (known["local"], known["verdict"]) == ({"ip": "10.1.2.3", "port": 25}, "accepted")
+    assert (unknown["remote"]["ip"], unknown["verdict"], unknown["reply"]) == ("127.0.0.1", "gone", None)
+
+
+def test_a_handshake_that_fails_is_a_client_that_is_gone() -> None:
+    inbound, stream = inbound_events()
+    inbound.service.tls = tls_server()
+    inbound.service.smtp = replace(inbound.service.smtp, smtps_port=(inbound.port,))
+    with inbound:
+        with socket.create_connection(("127.0.0.1", inbound.port)) as sock:
+            sock.sendall(b"EHLO in.clear\r\n")
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(512):
+                pass
+        assert eventually(lambda: stream.named("disconnect"))
+    assert [(event["event"], event.get("verdict")) for event in stream.all] == [
+        ("connect", "gone"),
+        ("disconnect", None),
+    ]
+
+
+def test_a_client_that_is_named_anew_connects_once_more() -> None:
+    inbound, stream = inbound_events(Denier("unrecognized_command", (NEXT_HOOK, "connect")))
+    with inbound:
+        client = inbound.client()
+        client.ask("XCLIENT whoever")
+        client.close()
+        assert eventually(lambda: stream.named("disconnect"))
+    assert len(stream.named("connect")) == 2
+
+
+def test_header_fields_have_room_for_so_much_together() -> None:
+    inbound, stream = inbound_events(Local())
+    stream.events.headers = ("X-Many", "X-Long", "X-None")
+    with inbound, smtplib.SMTP("127.0.0.1", inbound.port) as smtp:
+        message = "X-Long: " + "y" * 900 + "\r\n" + "X-Many: 12345678\r\n" * 900 + "\r\n"
+        smtp.sendmail("a@example.org", ["b@example.com"], message)
+    headers = one(stream.all, "data")["headers"]
+    assert set(headers) == {"X-Many"} and 300 < len(headers["X-Many"]) < 400
+
+
 def test_a_queue_plugin_is_named_where_it_takes_a_message() -> None:
     inbound, stream = inbound_events(Local())
     with inbound, smtplib.SMTP("127.0.0.1", inbound.port) as smtp:
@@ -518,6 +579,22 @@ def test_no_event_names_more_recipients_than_a_line_holds(tmp_path: Path) -> Non
     hmail = desk.mail(*(f"{number}@b.test" for number in range(MAX_RECIPIENTS + 1)))
     desk.settler.settle(hmail, dict.fromkeys(hmail.todo.rcpt_to, TAKEN))
     assert [len(event["recipients"]) for event in stream.all] == [MAX_RECIPIENTS, 1]
+
+
+def test_the_longest_line_fits_into_one_write(tmp_path: Path) -> None:
+    stream = Stream()
+    relay = Relay(tmp_path / "queue", None)
+    relay.events = stream.events
+    relay.open()
+    try:
+        relay.submit(
+            *(f"{number:03}{'ü' * 30}@{'x' * 60}.{'y' * 60}.{'z' * 50}.test" for number in range(120))
+        )
+    finally:
+        relay.spool.close()
+    lines = [line for line in stream.lines if '"event":"queue"' in line]
+    assert [len(json.loads(line)["entries"][0]["recipients"]) for line in lines] == [50, 50, 20]
+    assert 15_000 < max(map(len, lines)) < 65_536
 
 
 def test_who_is_not_told_about_a_failure(tmp_path: Path) -> None:

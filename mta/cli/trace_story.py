@@ -25,11 +25,11 @@ def story(targets: Sequence[str], records: Sequence[Record], items: Sequence[Ite
     for each in records:
         time = since(each.time - start) if each.time is not None and start is not None else ""
         for line in _lines(each):
-            yield escape(f"{time:>12}  {short(each.id, root):8}  {line}").rstrip()
+            yield escape(f"{time:>12}  {short(each.id, root):10}  {line}").rstrip()
     for item in items:
         for reason in reasons(item):
             line = f"waits     {item.id}: {reason}"
-            yield f"{'now':>12}  {escape(short(item.entry.todo.uuid, root)):8}  {line}"
+            yield f"{'now':>12}  {escape(short(item.entry.todo.uuid, root)):10}  {line}"
     ends = _ends(records, items)
     if ends:
         yield f"{'in the end':>12}  " + ", ".join(f"{count} {fate}" for fate, count in ends.items())

@@ -11,14 +11,18 @@ from mta.message.trace import protocol
 from mta.plugin.auth import OFFERED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mta.connection import Connection, Endpoint
     from mta.counts import Counts
     from mta.inbound.session import Session
+    from mta.message.header import Header
     from mta.plugin.verdict import Verdict
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
 
+MAX_HEADERS = 5000  # characters of all header fields together
 # Those that clients are known to try (iana.org/assignments/sasl-mechanisms). Anything else that was not offered may be a
 # password in the wrong place.
 _MECHANISMS = frozenset(
@@ -118,11 +122,7 @@ def data(session: Session, transaction: Transaction, reply: Reply | None) -> Non
         "sender": transaction.mail_from.address,
         "recipients": _counts(transaction.rcpt_count),
         "message_id": header.get("Message-Id").strip()[: parts.MAX_TEXT] or None,
-        "headers": {
-            name: [value.strip()[: parts.MAX_TEXT] for value in header.get_all(name)[: parts.MAX_RECIPIENTS]]
-            for name in events.headers
-            if header.has(name)
-        },
+        "headers": _headers(header, events.headers),
         "size": transaction.data_bytes,
         "delay": parts.rounded(time.time() - transaction.start_time),
         "verdict": "gone" if reply is None else parts.verdict(reply.code),
@@ -185,6 +185,19 @@ def _decision(session: Session, reply: Reply | None, accepted_by: str = "") -> d
 
 def _end(end: Endpoint) -> dict[str, object]:
     return {"ip": end.ip, "port": end.port, "host": None if end.host in NAMELESS else end.host}
+
+
+def _headers(header: Header, names: Iterable[str]) -> dict[str, list[str]]:
+    """The fields with these names, as far as there is room for them."""
+    found: dict[str, list[str]] = {}
+    room = MAX_HEADERS
+    for name in names:
+        for value in map(str.strip, header.get_all(name)):
+            if room <= 0:
+                return found
+            found.setdefault(name, []).append(value[: min(room, parts.MAX_TEXT)])
+            room -= len(value) + len(name)
+    return found
 
 
 def _tls(connection: Connection) -> dict[str, object] | None:
