@@ -42,12 +42,16 @@ class EventFile:
         if path == self._path:
             return
         fd = _open(path) if path is not None else -1
-        self.close()
-        if path is not None:
-            self._path, self._fd = path, fd
+        old, old_fd = self._writer, self._fd
+        self._path, self._fd, self._writer = path, fd, None
+        if path is None:
+            self._events.end()
+        else:
             # Several workers share the file: lines are whole in each write, and O_APPEND keeps writes apart.
             self._writer = LogWriter(fd, dropped_line=self._events.lost, shared=True)
             self._events.begin(self._write)
+        if old is not None and old.close():
+            os.close(old_fd)  # else the thread still writes there
 
     def reopen(self) -> None:
         """Open the file by its name again: what was moved away is finished, a new one begun. Complains if it can not."""
@@ -64,10 +68,7 @@ class EventFile:
 
     def close(self) -> None:
         """Write what waits, and let go of the file."""
-        self._events.end()
-        if self._writer is not None and self._writer.close():
-            os.close(self._fd)  # else the thread still writes there
-        self._path, self._writer, self._fd = None, None, -1
+        self.use("")
 
     def _write(self, line: str) -> None:
         if self._writer is None:
