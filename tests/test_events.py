@@ -35,7 +35,7 @@ from tests.support.fake_mx import FakeMx
 from tests.support.install import eventually
 from tests.support.plugins import logger_and_lines, plugins_of
 from tests.support.relay import Relay
-from tests.support.server import Server
+from tests.support.server import START_SECONDS, Server
 from tests.support.service import Denier, Inbound, Local
 from tests.support.stage import tls_server
 from tests.support.tls_mx import TlsMx, server_context
@@ -317,7 +317,7 @@ def _is_silent(relay: Server, path: Path) -> bool:
 
 def test_a_file_that_can_not_be_opened_keeps_the_server_from_starting(relay: Server) -> None:
     (relay.directory / "config" / "log.ini").write_text("[events]\nfile=no/such/directory/events\n")
-    status, said = relay.run_to_end()
+    status, said = relay.run_to_end(START_SECONDS)
     assert (
         status == 1 and "log.ini:2: [events] file:" in said and "no/such/directory is not a directory" in said
     )
@@ -325,7 +325,7 @@ def test_a_file_that_can_not_be_opened_keeps_the_server_from_starting(relay: Ser
 
 def test_a_file_that_our_user_may_not_open_keeps_the_server_from_starting(relay: Server) -> None:
     (relay.directory / "config" / "log.ini").write_text("[events]\nfile=/proc/events\n")
-    status, said = relay.run_to_end()
+    status, said = relay.run_to_end(START_SECONDS)
     assert status == 1 and "log.ini: [events] file:" in said and "/proc/events" in said
 
 

@@ -1,0 +1,24 @@
+"""A server with the plugins that a test gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mta.plugin import Plugin
+from tests.support.service import Inbound
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Inbound]]:
+    """Serves with these plugins."""
+    running: list[Inbound] = []
+
+    def start(*plugins: Plugin, **settings: object) -> Inbound:
+        running.append(Inbound(plugins, **settings).__enter__())
+        return running[-1]
+
+    yield start
+    for inbound in running:
+        inbound.__exit__()
