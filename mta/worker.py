@@ -23,7 +23,6 @@ from mta.config.schema import (
     ConnectionSettings,
     HttpSettings,
     LimitSettings,
-    LogSettings,
     OutboundPoolSettings,
     OutboundRouteSettings,
     OutboundSettings,
@@ -32,7 +31,7 @@ from mta.config.schema import (
 from mta.control import address as control_address
 from mta.control.orders import Orders
 from mta.control.server import ControlServer
-from mta.event_file import EventFile
+from mta.event_setup import open_events
 from mta.events import Events
 from mta.http.files import Files
 from mta.http.server import HttpServer
@@ -234,17 +233,8 @@ class Worker:
             self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
 
     def _open_events(self) -> None:
-        """As the user that we are by now, for that is who will have to open the file again."""
         self._events = Events(self.me, self._share.slot)
-        self._event_file = EventFile(
-            self._events, self.install_dir, lambda why: self.logger.error(why, origin=ORIGIN)
-        )
-        settings = self.config.settings(LogSettings, self._on_log_settings).events
-        self._events.headers = settings.headers
-        try:
-            self._event_file.use(settings.file)
-        except OSError as error:
-            raise StartError(f"log.ini: [events] file: {error}") from error
+        self._event_file = open_events(self.config, self.install_dir, self._events, self.logger)
         self._undo.append(self._event_file.close)
 
     def _queue_directory(self) -> Path:
@@ -387,15 +377,6 @@ class Worker:
         self._connection = settings
         if self._started:
             self.service.settings = settings
-
-    def _on_log_settings(self, settings: LogSettings) -> None:
-        if not self._started:
-            return
-        self._events.headers = settings.events.headers
-        try:
-            self._event_file.use(settings.events.file)
-        except OSError as error:
-            self.logger.error(f"log.ini: [events] file: {error}; it stays as it was", origin=ORIGIN)
 
     def _on_outbound_settings(self, settings: OutboundSettings) -> None:
         self._outbound_settings = settings

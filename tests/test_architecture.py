@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.config": (),
     "mta.events": ("mta.log_format", "mta.smtp"),
     "mta.event_file": ("mta.events", "mta.log_writer"),
+    "mta.event_setup": ("mta.events", "mta.event_file", "mta.config", "mta.logger"),
     "mta.net": ("mta.smtp", "mta.config", "mta.logger"),
     "mta.transaction": ("mta.smtp", "mta.message", "mta.notes", "mta.results"),
     "mta.connection": (
