@@ -17,7 +17,8 @@ VERSION = 1  # of the schema; it grows only when a field changes its meaning or 
 MAX_TEXT = 1000  # characters of a text that a stranger chose
 MAX_RECIPIENTS = 50  # in one event, so that a line stays below 64 KiB, which is what one write takes
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+# What a plugin has put in the place of a text must not end a delivery.
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Events:
@@ -75,7 +76,7 @@ def _nowhere(line: str) -> None:
 
 def _without_lone_surrogates(record: Mapping[str, object]) -> str:
     """Octets that are no UTF-8 (PEP 383) have no form in JSON that all parsers take (RFC 8259 8.2)."""
-    text = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+    text = json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace")
     return _encode(json.loads(text))
 
 

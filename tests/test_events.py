@@ -389,6 +389,12 @@ def test_a_line_is_ascii_whatever_it_holds() -> None:
     assert '"what":"\\n\\u001b[2J\\u202e ? \\u00fc \\ud83d\\ude00"' in line
 
 
+def test_a_value_that_json_has_no_form_for_is_its_text() -> None:
+    stream = Stream()
+    stream.events.emit("lost", "-", {"count": 1, "what": [Path("/a"), b"x", "\udcff"]})
+    assert json.loads(stream.lines[0])["what"] == ["/a", "b'x'", "?"]
+
+
 # -- sessions
 
 
