@@ -59,6 +59,7 @@ setup(
             "hypothesis",
             "trustme",
             "flufl.bounce>=4",
+            "jsonschema>=4.18",
             *PASSWORDS,
             *SASL,
             *REDIS,

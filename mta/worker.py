@@ -31,6 +31,8 @@ from mta.config.schema import (
 from mta.control import address as control_address
 from mta.control.orders import Orders
 from mta.control.server import ControlServer
+from mta.event_setup import open_events
+from mta.events import Events
 from mta.http.files import Files
 from mta.http.server import HttpServer
 from mta.http.site import HttpSite
@@ -152,6 +154,7 @@ class Worker:
         ]
         self._make_http()
         self._switch_user()
+        self._open_events()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
@@ -229,6 +232,11 @@ class Worker:
         if self._is_first:
             self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
 
+    def _open_events(self) -> None:
+        self._events = Events(self.me, self._share.slot)
+        self._event_file = open_events(self.config, self.install_dir, self._events, self.logger)
+        self._undo.append(self._event_file.close)
+
     def _queue_directory(self) -> Path:
         return self.install_dir / self.config.value(QUEUE_DIR)
 
@@ -282,6 +290,7 @@ class Worker:
             bounce_rules=self._bounce_rules,
             tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
             diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
+            events=self._events,
             routes=self.config.sections(
                 OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
             ),
@@ -321,6 +330,7 @@ class Worker:
             resolver=self.resolver,
             submit=self.outbound.submit,
             tls=self.tls,
+            events=self._events,
         )
 
     def _begin(self) -> None:
@@ -434,6 +444,7 @@ class Worker:
         self._stopping.set()
 
     def _on_hangup(self) -> None:
+        self._event_file.reopen()
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
         self.outbound.flush()
 

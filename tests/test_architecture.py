@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 NOUNS = ("mta.connection", "mta.transaction", "mta.notes", "mta.results")
+ROOMS = ("mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger")
 GROUND = ("mta.version", "mta.paths", "mta.counts", "mta.memory", "mta.privileges", "mta.daemon")
 
 # A room may import itself, GROUND, and what stands here. Longest match wins.
@@ -21,6 +22,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.log_writer": (),
     "mta.logger_setup": ("mta.logger", "mta.log_writer", "mta.config"),
     "mta.config": (),
+    "mta.events": ("mta.log_format", "mta.smtp"),
+    "mta.event_file": ("mta.events", "mta.log_writer"),
+    "mta.event_setup": ("mta.events", "mta.event_file", "mta.config", "mta.logger"),
     "mta.net": ("mta.smtp", "mta.config", "mta.logger"),
     "mta.transaction": ("mta.smtp", "mta.message", "mta.notes", "mta.results"),
     "mta.connection": (
@@ -32,8 +36,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mta.logger",
     ),
     "mta.plugin": (*NOUNS, "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
-    "mta.inbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
-    "mta.outbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
+    "mta.inbound": (*NOUNS, *ROOMS, "mta.events"),
+    "mta.outbound": (*NOUNS, *ROOMS, "mta.events", "mta.log_format"),
     "mta.http": ("mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
     "mta.control": ("mta.outbound", "mta.net", "mta.logger"),

@@ -91,6 +91,8 @@ ERRORS: list[tuple[dict[str, str], str]] = [
     ({"connection.ini": "bare_newline=ignore\n"}, "config/connection.ini:1: error: [main] bare_newline: 'ignore' is not one of them"),
     ({"connection.ini": "spool_after=0\nspool_dir=/no/such/place\n"}, "config/connection.ini:2: error: [main] spool_dir: /no/such/place is not a directory"),
     ({"log.ini": "level=loud\n"}, "config/log.ini:1: error: [main] level: 'loud' is not a log level"),
+    ({"log.ini": "[events]\nfile=no/such/place/events\n"}, "config/log.ini:2: error: [events] file: no/such/place is not a directory"),
+    ({"log.ini": "[events]\nfile=config\n"}, "config/log.ini:2: error: [events] file: config is a directory"),
     ({"plugin_timeout": "soon\n"}, "config/plugin_timeout:1: error: 'soon' is not a number of seconds"),
     ({"host_list.anti_spoof": "; ours\nmaybe\n"}, "config/host_list.anti_spoof:2: error: 'maybe' is neither true nor false"),
     ({"relay_acl_allow": "10.0.0.0/8\n10.0.0.0/99\n"}, "config/relay_acl_allow:2: error: '10.0.0.0/99' is neither an address nor a network"),

@@ -73,7 +73,7 @@ def preflight(config: Config, installation: Path, notice: Notice) -> None:
     ):
         for problem in check(config):
             notice(problem)
-    for problem in bad_queue(config, installation):
+    for problem in (*bad_queue(config, installation), *bad_event_file(config, installation)):
         notice(problem)
 
 
@@ -194,9 +194,29 @@ def bad_queue(config: Config, installation: Path) -> Iterator[Problem]:
     """A queue directory that cannot be used, or that others may look into."""
     path = installation / config.value(QUEUE_DIR)
     broken = [Problem(str(path), f"queue directory {text}", fatal=True) for text in faults(path)]
-    smtp = config.settings(SmtpSettings)
-    uid = None if smtp.user or smtp.group else os.geteuid()
+    uid = None if _becomes_somebody(config) else os.geteuid()
     yield from broken or [Problem(str(path), f"queue directory {text}") for text in doubts(path, uid)]
+
+
+def bad_event_file(config: Config, installation: Path) -> Iterator[Problem]:
+    """A file for events that cannot be written to, as far as that can be told before we become another user."""
+    name = config.settings(LogSettings).events.file
+    path = installation / name
+    file, line = config.place(LogSettings, "events", "file")
+    where = Problem(file, "", line, "events", "file", fatal=True)
+    if not name:
+        return
+    if path.is_dir():
+        yield where.saying(f"{path} is a directory")
+    elif not path.parent.is_dir() and not path.parent.parent.is_dir():
+        yield where.saying(f"{path.parent} is not a directory")
+    elif path.exists() and not _becomes_somebody(config) and not os.access(path, os.W_OK, effective_ids=True):
+        yield where.saying(f"{path} is not writable for user {os.geteuid()}")
+
+
+def _becomes_somebody(config: Config) -> bool:
+    smtp = config.settings(SmtpSettings)
+    return bool(smtp.user or smtp.group)
 
 
 def _place_of_credentials(config: Config) -> tuple[str, int]:

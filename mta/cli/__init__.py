@@ -153,6 +153,12 @@ def _tls(argv: list[str]) -> int:
     return tls(argv)
 
 
+def _trace(argv: list[str]) -> int:
+    from mta.cli.trace import trace
+
+    return trace(argv)
+
+
 ACTIONS: dict[str, Callable[[Options], int]] = {
     "run": _run,
     "install": _install,
@@ -172,4 +178,5 @@ SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "queue": _queue,
     "tls": _tls,
+    "trace": _trace,
 }

@@ -47,6 +47,9 @@ Usage: haraka -c DIR              start the server with the installation in DIR
        haraka queue retry|hold|release|bounce|delete|reroute ID... | --match EXPRESSION [--yes] -c DIR
        haraka queue suspend|resume SCOPE [--for TIME] [--reason TEXT] -c DIR
                                   steer it while the server runs (haraka -h Queue-command)
+       haraka trace ID [-c DIR] [--log FILE...] [--json]
+                                  tell the life of a message: ID is a uuid of the log, its beginning, or a
+                                  Message-Id; read are the events of log.ini, or FILEs, and the queue
        haraka demo [--once] [--port N]
                                   relay three messages to a mailbox on this machine and show their way;
                                   --once ends when they have arrived, N is the relay's port (2525)
@@ -84,6 +87,7 @@ _FLAGS = {
     "run": "the server",
     "check": "check",
     "queue": "queue",
+    "trace": "trace",
     "order": "-o",
     "plugin": "-p",
     "test": "-t",

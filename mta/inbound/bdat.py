@@ -91,9 +91,9 @@ class BinaryIntake:
 
 
 class Chunks:
-    """One message between its first BDAT and LAST. fault: the reply that it has earned, if any."""
+    """One message between its first BDAT and LAST. fault: the reply that it has earned, if any; refused_by: the plugin behind it."""
 
-    __slots__ = ("_intake", "_limit", "_octets", "_session", "fault", "transaction")
+    __slots__ = ("_intake", "_limit", "_octets", "_session", "fault", "refused_by", "transaction")
 
     def __init__(self, session: Session, transaction: Transaction) -> None:
         settings = session.service.settings
@@ -110,6 +110,7 @@ class Chunks:
         )
         self.transaction = transaction
         self.fault = refuse("data", session.run_hook("data"))
+        self.refused_by = session.refused_by
 
     def take(self, size: int, last: bool) -> None:
         """Read one chunk. Raises EOFError, WireTimeout, OSError when the client goes away."""
@@ -137,6 +138,7 @@ class Chunks:
 
     def _fail(self, reply: Reply) -> None:
         self.fault = reply
+        self.refused_by = self._session.refused_by
         self.transaction.message_stream.discard()
 
 
@@ -155,6 +157,7 @@ def bdat(session: Session, argument: str) -> Reply:
     chunks = session.chunks or _begin(session)
     chunks.take(size, last)
     if last:
+        session.refused_by = chunks.refused_by
         return conclude(session, chunks.transaction, chunks.fault)
     return chunks.fault or Reply(250, f"{size} octets received", "2.0.0")
 

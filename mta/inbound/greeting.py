@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from mta.inbound.service import Service
     from mta.net.dns import Resolver
 
+NAMELESS = frozenset(
+    {None, "", "NXDOMAIN", "DNSERROR", "Unknown"}
+)  # what stands for a name that nobody knows
+
 
 def banner(connection: Connection, service: Service, message: object) -> Reply:
     """The 220 reply: a plugin's message, else connection.ini's greeting, else the product's line."""
@@ -55,6 +59,6 @@ def _ptr(remote: Endpoint, resolver: Resolver) -> str:
 
 def named(remote: Endpoint) -> str:
     """`host [ip]` or `[ip]`: how the reply to HELO addresses the client."""
-    if remote.host in (None, "", "NXDOMAIN", "DNSERROR", "Unknown"):
+    if remote.host in NAMELESS:
         return f"[{remote.ip}]"
     return f"{remote.host} [{remote.ip}]"

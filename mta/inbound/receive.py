@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from mta.inbound import content
+from mta.inbound import content, session_events
 from mta.inbound.answers import refuse
 from mta.inbound.intake import Intake
 from mta.inbound.limits import Pace
@@ -40,12 +40,18 @@ def receive(session: Session) -> Reply:
         if session.wire.pending:
             connection.early_talker = True  # RFC 2920 3.1: DATA is the last of a group
         session.reply(GO_AHEAD)
-        refusal = _take_in(session, transaction)
+        try:
+            refusal = _take_in(session, transaction)
+        except BaseException:  # also when the server stops, and cuts it
+            if session.service.events.on:
+                session_events.data(session, transaction, None)
+            raise
     return conclude(session, transaction, refusal)
 
 
 def conclude(session: Session, transaction: Transaction, refusal: Reply | None) -> Reply:
     """The message is all there, or refused already: check it, hand it to a queue; the reply, and the transaction's end."""
+    session.taken_by = ""
     reply = refusal or _check(session, transaction) or _decide(session, transaction)
     _account(session, transaction, reply)
     session.reset_transaction()
@@ -139,6 +145,7 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
     if refusal is not None:
         return refusal
     if verdict.code is OK:
+        session.taken_by = verdict.plugin
         return _queued(session, transaction, verdict)
     if hook == "queue":
         return reply_with(lines_of(verdict.message), NO_QUEUE)
@@ -152,6 +159,8 @@ def _queued(session: Session, transaction: Transaction, verdict: Verdict) -> Rep
     lines = lines_of(verdict.message) or ["Message Queued"]
     lines[-1] += f" ({transaction.uuid})"
     reply = reply_with(lines, Refusal(250, "2.0.0", ""))
+    if session.service.events.on:
+        session_events.queued(session, transaction, verdict.plugin)
     session.run_hook("queue_ok", reply.text)
     return reply
 
@@ -165,6 +174,8 @@ def _log_queue(session: Session, hook: str, verdict: Verdict) -> None:
 def _account(session: Session, transaction: Transaction, reply: Reply) -> None:
     connection = session.connection
     connection.msg_count.count(reply.code)
+    if session.service.events.on:
+        session_events.data(session, transaction, reply)
     if session.service.logger.level < NOTICE:
         return
     connection.lognotice(

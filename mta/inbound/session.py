@@ -6,6 +6,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
+from mta.inbound import session_events
 from mta.inbound.answers import refuse
 from mta.inbound.encryption import Starter, secure
 from mta.inbound.greeting import banner, look_up_rdns
@@ -17,7 +18,7 @@ from mta.inbound.verbs import VERBS
 from mta.logger import CRIT, NOTICE, PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
 from mta.plugin.refusal import lines_of
-from mta.plugin.verdict import OK
+from mta.plugin.verdict import CONTINUE, DISCONNECT, OK, REJECTIONS
 from mta.smtp.command import parse_command
 from mta.smtp.order import Phase, check
 from mta.smtp.reply import ProtocolError, Reply
@@ -46,6 +47,8 @@ SHUTTING_DOWN = Reply(421, "Service not available, closing transmission channel"
 COMMANDS_A_TURN = 64  # pipelined commands answered before other connections get their turn
 
 # RFC 2920 3.1 and RFC 3030 4.2: where they stand in a group does not matter; every other command is the last of its group.
+REFUSALS = REJECTIONS | {DISCONNECT}
+
 ANYWHERE = frozenset({b"RSET", b"MAIL", b"SEND", b"SOML", b"SAML", b"RCPT", b"BDAT", b"XFORWARD"})
 
 
@@ -59,12 +62,15 @@ class Session:
         "_introduced",
         "_loop_reply",
         "_short_host",
+        "announced",
         "busy",
         "chunks",
         "closing",
         "connection",
+        "refused_by",
         "seat",
         "service",
+        "taken_by",
         "tls_first",
         "unrecognized",
         "wire",
@@ -79,6 +85,9 @@ class Session:
         self.tls_first = False
         self.chunks: Chunks | None = None
         self.seat: Seat | None = None
+        self.announced = False  # there was an event about the connection
+        self.refused_by = ""  # the plugin that was last to refuse something during this command
+        self.taken_by = ""  # the plugin that has queued this message
         self.unrecognized = 0
         self._commands = 0
         self._in_a_row = 0
@@ -119,6 +128,8 @@ class Session:
         self._introduced = True
         self.run_hook("connect_init")
         greeting = self._loop_reply or self.greeting("lookup_rdns")
+        if self.service.events.on and not self.announced:  # refused before any hook was asked
+            session_events.connect(self, greeting)
         # What came with a PROXY header is buffered, and was judged when that was read.
         if not self.wire.pending:
             self.connection.early_talker = self.wire.heard()
@@ -151,6 +162,12 @@ class Session:
 
         The banner, or the refusal that meets all commands.
         """
+        reply = self._greeting(first_hook)
+        if self.service.events.on:
+            session_events.connect(self, reply)
+        return reply
+
+    def _greeting(self, first_hook: str) -> Reply:
         self._loop_reply = self._recount()
         if self._loop_reply is not None:
             return self._loop_reply
@@ -198,6 +215,7 @@ class Session:
             return
         self.busy = True
         self._commands += 1
+        self.refused_by = ""
         if wire.pending:
             self._pipelined(line)
         reply = self._answer(line)
@@ -243,6 +261,8 @@ class Session:
             return self.obey(verb, argument)
         except ProtocolError as error:
             self.connection.errors += 1
+            if self.service.events.on:
+                session_events.broken_command(self, line, error.reply)
             return error.reply
 
     def obey(self, verb: str, argument: str) -> Reply | None:
@@ -308,7 +328,10 @@ class Session:
 
     def run_hook(self, hook: str, *args: object) -> Verdict:
         """Ask the plugins about this connection."""
-        return self.service.hooks.run(hook, self.connection, *args)
+        verdict = self.service.hooks.run(hook, self.connection, *args)
+        if verdict is not CONTINUE and verdict.code in REFUSALS:
+            self.refused_by = verdict.plugin
+        return verdict
 
     def reset_transaction(self) -> None:
         """Forget the open transaction, if any, and its message."""
@@ -346,12 +369,23 @@ class Session:
         self.connection.on_start_tls(None)
         self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
         try:
+            if self.service.events.on:
+                self._tell_cut()
             self.reset_transaction()
             if self._introduced:
                 self.run_hook("disconnect")
         finally:
             self.wire.close()
             self._log_disconnect()
+            if self.service.events.on:
+                session_events.disconnect(self)
+
+    def _tell_cut(self) -> None:
+        """What the end of the session came in the middle of."""
+        if not self.announced:
+            session_events.connect(self, None)
+        if self.chunks is not None:
+            session_events.data(self, self.chunks.transaction, None)
 
     # -- the log ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mta.inbound import session_events
 from mta.inbound.answers import refuse
 from mta.plugin.refusal import Refusal, lines_of, reply_with
 from mta.plugin.verdict import DENYSOFT, NEXT_HOOK, OK
@@ -25,6 +26,13 @@ VERB_HOOKS = ("helo", "ehlo", "mail", "rcpt", "data", "rset", "noop", "vrfy", "q
 def unrecognized(session: Session, verb: str, argument: str) -> Reply | None:
     """Any other verb: a plugin may know it, and reply, or say with NEXT_HOOK what it means."""
     verdict = session.run_hook("unrecognized_command", verb, argument)
+    reply = _reply(session, verdict, argument)
+    if verb == "AUTH" and session.service.events.on:
+        session_events.auth(session, argument, verdict, reply)
+    return reply
+
+
+def _reply(session: Session, verdict: Verdict, argument: str) -> Reply | None:
     if verdict.code is OK:
         return _plugins_own(verdict.message)
     if verdict.code is NEXT_HOOK:

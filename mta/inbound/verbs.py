@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mta.inbound import session_events
 from mta.inbound.answers import refuse
 from mta.inbound.bdat import bdat
 from mta.inbound.extensions import SUBMISSION_PORTS, keywords, offered
@@ -88,6 +89,8 @@ def mail(session: Session, argument: str) -> Reply:
     hold_until = _check_mail_params(session, params) if params else None
     _check_utf8(session, address, "SMTPUTF8" in params)
     if 0 < settings.max_messages <= connection.tran_count:
+        if session.service.events.on:
+            session_events.mail(session, None, address, TOO_MANY_MESSAGES)
         return TOO_MANY_MESSAGES
     connection.tran_count += 1
     uuid = f"{connection.uuid}.{connection.tran_count}"
@@ -99,6 +102,8 @@ def mail(session: Session, argument: str) -> Reply:
     reply = refuse("mail", verdict, address) or _accepted(verdict, _sender_ok(session, transaction))
     if session.service.logger.level >= NOTICE:
         connection.lognotice(f"sender {address}", {"code": verdict.code.name, "msg": _said(verdict)})
+    if session.service.events.on:
+        session_events.mail(session, transaction, address, reply)
     if reply.code >= 400:
         session.reset_transaction()
     return reply
@@ -149,6 +154,8 @@ def rcpt(session: Session, argument: str) -> Reply:
     _check_utf8(session, address, "SMTPUTF8" in transaction.params)
     if len(transaction.rcpt_to) >= settings.max_recipients:
         _count(connection, transaction, TOO_MANY_RECIPIENTS)
+        if session.service.events.on:
+            session_events.rcpt(session, transaction, address, TOO_MANY_RECIPIENTS)
         return TOO_MANY_RECIPIENTS
     # Plugins see the recipient in the envelope while they decide about it, as in Haraka.
     transaction.rcpt_to.append(address)
@@ -160,6 +167,8 @@ def rcpt(session: Session, argument: str) -> Reply:
             f"recipient {address}",
             {"code": verdict.code.name, "msg": _said(verdict), "sender": str(transaction.mail_from)},
         )
+    if session.service.events.on:
+        session_events.rcpt(session, transaction, address, reply, verdict.plugin)
     if reply.code >= 400 and connection.transaction is transaction:
         transaction.rcpt_to.remove(address)
     elif params:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mta.net.dane import authenticate
@@ -55,7 +56,7 @@ def secure(dialogue: Dialogue, hop: NextHop, timeouts: Timeouts, cafile: str) ->
     client = default_client(cafile) if cafile or security.client is None else security.client
     layer = client.layer(hosts[0])
     dialogue.start_tls(layer, hosts[0], timeouts.tls)
-    outcome = judge(layer, security, hosts)
+    outcome = replace(judge(layer, security, hosts), version=layer.version, cipher=layer.cipher)
     _note(dialogue, hop, layer, outcome)
     if security.proof != "none" and not outcome.verified:
         fault = outcome.fault or TlsFault("validation-failure", "not verified")

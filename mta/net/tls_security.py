@@ -92,10 +92,12 @@ class TlsOutcome:
     """What came of TLS at one connection.
 
     verified: the certificate proved the host's name; by: what proved it, pkix, sts, dane-ee, dane-ta, or none;
-    fault: why it did not, or why there is no TLS.
+    fault: why it did not, or why there is no TLS. version, cipher: what was agreed on, "" in clear.
     """
 
     secured: bool = False
     verified: bool = False
     by: str = "none"
     fault: TlsFault | None = None
+    version: str = field(default="", compare=False)
+    cipher: str = field(default="", compare=False)

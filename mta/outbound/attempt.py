@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mta.logger import Logger
+from mta.outbound import delivery_events
 from mta.outbound.backoff import delay
 from mta.outbound.delivery import Deliverer
 from mta.outbound.feedback import nobody_there
@@ -89,6 +90,8 @@ class Attempts:
                 wait = seconds(verdict.message, POSTPONE_SECONDS)
                 hmail.loginfo(f"delivery delayed for {wait:g} seconds by {verdict.plugin}")
                 later = self._settler.postpone(hmail, wait, hmail.num_failures)
+                if self._settler.events.on:
+                    delivery_events.delayed(self._settler.events, hmail, verdict.plugin, later.due_ms)
                 return replace(later, reason=f"delayed by plugin {verdict.plugin}")
             job.asked, job.notes = True, hmail.notes
         try:

@@ -263,6 +263,7 @@ def _peer(client: SmtpClient) -> Peer:
         client.authenticated,
         hop,
         "DSN" in client.extensions,
+        client.tls,
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
+from mta.outbound import delivery_events
 from mta.outbound.gate import Gate, cause_of
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import FAILED, Outcome
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mta.outbound.job import Job
     from mta.outbound.settle import Settler
     from mta.outbound.spool import Spool
+    from mta.outbound.todo import Todo
     from mta.outbound.waiting import Waiting
 
 MAX_SITES_SHOWN = 1000
@@ -189,14 +191,14 @@ class Desk:
         return Later(job.name, 0, job.todo)
 
     def _hold(self, job: Job) -> Later:
-        self._note("held by an operator", job)
+        self._note("hold", "held by an operator", job)
         return Later(self._spool.reschedule(job.name, job.name.attempts, HELD_MS), HELD_MS, job.todo)
 
     def _release(self, job: Job) -> Later:
         now_ms = int(time.time() * 1000)
         if not job.name.is_held:
             return Later(job.name, job.due_ms or job.name.next_attempt, job.todo)
-        self._note("released by an operator", job)
+        self._note("release", "released by an operator", job)
         return Later(self._spool.reschedule(job.name, job.name.attempts, now_ms), now_ms, job.todo)
 
     def _reroute(self, job: Job, next_hop: str) -> Later:
@@ -207,6 +209,7 @@ class Desk:
             hmail.todo.extra.pop(NEXT_HOP, None)
         self._spool.rewrite(job.name, hmail.todo)
         hmail.lognotice(f"rerouted by an operator to {next_hop or 'its own way'}")
+        self._tell("reroute", job, hmail.todo, next_hop or None)
         return Later(job.name, 0)
 
     def _bounce(self, job: Job, outcome: Outcome) -> Later | None:
@@ -214,7 +217,7 @@ class Desk:
         return self._settler.settle(hmail, dict.fromkeys(hmail.todo.rcpt_to, outcome))
 
     def _delete(self, job: Job) -> None:
-        self._note("deleted by an operator", job)
+        self._note("delete", "deleted by an operator", job)
         self._spool.forget(job.name)
 
     def _mail(self, job: Job) -> HMail:
@@ -222,7 +225,7 @@ class Desk:
         stale = job.todo is not None
         return HMail(job.name, job.todo or todo, message, self._logger, stale=stale)
 
-    def _note(self, what: str, job: Job) -> None:
+    def _note(self, order: str, what: str, job: Job) -> None:
         """The log must tell where a mail went, so the envelope is read for it. Raises SpoolError."""
         todo = job.todo or self._spool.load(job.name)[0]
         fields = {
@@ -231,3 +234,9 @@ class Desk:
             "rcpts": ", ".join(map(str, todo.rcpt_to)),
         }
         self._logger.notice(what, fields, origin="outbound", uuid=todo.uuid)
+        self._tell(order, job, todo)
+
+    def _tell(self, order: str, job: Job, todo: Todo, next_hop: str | None = None) -> None:
+        events = self._settler.events
+        if events.on:
+            delivery_events.ordered(events, order, job.name, todo, next_hop)

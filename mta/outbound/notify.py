@@ -54,6 +54,13 @@ class Notifier:
         self._counters.bounced += len(wanted)
         return True
 
+    def wanted(self, hmail: HMail, failures: Mapping[Address, Outcome]) -> dict[Address, Outcome]:
+        """Those about whom the sender of the mail is told when they fail."""
+        todo = hmail.todo
+        if todo.mail_from.is_null or not self.settings.reports.failures:
+            return {}
+        return {rcpt: why for rcpt, why in failures.items() if todo.wants("FAILURE", rcpt)}
+
     def delivered(self, hmail: HMail, successes: Mapping[Address, Outcome]) -> None:
         """Report success to a sender who asked for it, unless the next hop will.
 

@@ -8,8 +8,11 @@ from enum import Enum
 from typing import TypeAlias
 
 from mta.net.next_hop import NextHop
+from mta.net.tls_security import TlsOutcome
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
+
+IN_CLEAR = TlsOutcome()
 
 
 class Fate(Enum):
@@ -30,7 +33,8 @@ NO_RETRIES, NO_TIME = "Too many failures", "Delivery time expired"
 class Peer:
     """The next hop that answered: the name it was looked up by, its address, and how we spoke. One for each conversation.
 
-    dsn: it offers DSN and was told what its reports shall be (RFC 3461), so that success is for it to report.
+    dsn: it offers DSN and was told what its reports shall be (RFC 3461), so that success is for it to report. tls: what came of
+    encryption.
     """
 
     host: str
@@ -41,6 +45,7 @@ class Peer:
     authenticated: bool
     hop: NextHop
     dsn: bool = False
+    tls: TlsOutcome = IN_CLEAR
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from gevent import Greenlet, spawn
 
 from mta.config.bounce_rules import parse_rules
 from mta.config.schema import LimitSettings
+from mta.events import Events
 from mta.net.client_pool import ClientPool
 from mta.outbound.attempt import Attempts
 from mta.outbound.backoff import schedule
@@ -52,7 +53,8 @@ class Outbound:
     spool: open already. read_template: gives the lines of a file such as outbound.bounce_message as they are now.
     bounce_rules: the lines of that file; others may come later. limits, suspensions: those of outbound_limits.ini and of the
     operators; none unless given. tls: what next hops must prove, None for opportunistic TLS without a memory on disk.
-    diary: where results for TLS reports are kept. routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. Raises SmarthostError when these or [smarthost]
+    diary: where results for TLS reports are kept. routes, pools: the sections of outbound_routes.ini and outbound_pools.ini. events: where it is told
+    what becomes of mail. Raises SmarthostError when these or [smarthost]
     can not be used.
     """
 
@@ -73,7 +75,9 @@ class Outbound:
         suspensions: Suspensions | None = None,
         tls: TlsPolicies | None = None,
         diary: TlsDiary | None = None,
+        events: Events | None = None,
     ) -> None:
+        events = events or Events()
         self._logger = logger
         self._settings = settings
         self._routes = routes
@@ -95,6 +99,7 @@ class Outbound:
             me=me,
             settings=settings,
             rules=parse_rules(bounce_rules),
+            events=events,
         )
         self._sites = Sites(
             self._limits,
@@ -114,7 +119,9 @@ class Outbound:
         self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
         threads = Threads()
         self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, threads.run)
-        self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake, self.engine.keeps)
+        self._submitter = Submitter(
+            spool, runner, logger, settings, me, self.engine.wake, self.engine.keeps, events
+        )
         self._me = me
         self._reporter: TlsReporter | None = None
         self._reporting: Greenlet[[], None] | None = None

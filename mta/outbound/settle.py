@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from mta.config.bounce_rules import BounceRule, classify
 from mta.config.schema import OutboundSettings
+from mta.events import Events
 from mta.logger import NOTICE, Logger
+from mta.outbound import delivery_events
 from mta.outbound.backoff import delay, gives_up_at, jittered, retries_until
 from mta.outbound.counters import Counters
 from mta.outbound.hmail import HMail
@@ -62,7 +64,7 @@ class Settler:
 
     waits_for: the retry schedule of a domain in seconds. send_report: makes a report durable and answers 250, or says in
     its reply why it could not. me: our host name. `waits_for`, `rules` and, with configure(), the settings may be changed
-    at any time.
+    at any time. events: where it tells what became of recipients.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class Settler:
         "_settings",
         "_spool",
         "counters",
+        "events",
         "rules",
         "waits_for",
     )
@@ -87,7 +90,9 @@ class Settler:
         me: str,
         settings: OutboundSettings,
         rules: Sequence[BounceRule] = (),
+        events: Events | None = None,
     ) -> None:
+        self.events = events or Events()
         self._logger = logger
         self._spool = spool
         self._runner = runner
@@ -110,6 +115,8 @@ class Settler:
         outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in hmail.todo.rcpt_to}
         self._tell_delivered(hmail, outcomes)
         successes, failures, deferrals = (_of(fate, outcomes) for fate in (DELIVERED, FAILED, DEFERRED))
+        if successes and self.events.on:
+            delivery_events.delivered(self.events, hmail, successes)
         self._notifier.delivered(hmail, successes)
         wait = self._next_wait(hmail) if deferrals else None
         if isinstance(wait, str):
@@ -128,6 +135,9 @@ class Settler:
         if wait is None:
             wait = TROUBLE_WAIT
         later = self._keep(hmail, left, wait, successes, deferrals)
+        if self.events.on:
+            waiting = {**failures, **deferrals}
+            delivery_events.deferred(self.events, hmail, waiting, self._category, later.due_ms)
         return replace(later, reason=_why(outcomes[left[0]]))
 
     def postpone(self, hmail: HMail, wait: float, attempts: int) -> Later:
@@ -196,8 +206,23 @@ class Settler:
         verdict = self._runner.run("bounce", hmail, failure)
         if verdict.code is not CONT:
             hmail.lognotice(f"Plugin responded with: {verdict.code.name}. Not sending bounce.")
+            self._tell_bounced(hmail, failures, verdict.plugin)
             return True
-        return self._notifier.failed(hmail, failures)
+        if not self._notifier.failed(hmail, failures):
+            return False
+        self._tell_bounced(hmail, failures)
+        return True
+
+    def _tell_bounced(self, hmail: HMail, given_up: Mapping[Address, Outcome], plugin: str = "") -> None:
+        """plugin: who wants that the sender is not told."""
+        if not self.events.on:
+            return
+        told = {} if plugin else self._notifier.wanted(hmail, given_up)
+        untold = {rcpt: why for rcpt, why in given_up.items() if rcpt not in told}
+        for outcomes, reported in ((told, True), (untold, False)):
+            delivery_events.bounced(
+                self.events, hmail, outcomes, self._category, reported=reported, plugin=plugin
+            )
 
     def _tell_reasons(self, hmail: HMail, what: str, outcomes: Outcomes) -> str:
         """Write a line for each recipient; returns the category of the first."""
@@ -235,6 +260,7 @@ class Settler:
                 wait = seconds(verdict.message, wait)
             elif verdict.code is not CONT:
                 hmail.lognotice(f"plugin responded with: {verdict.code.name}. Not deferring. Deleting mail.")
+                self._tell_bounced(hmail, deferrals, verdict.plugin)
                 return None
         wait = self._in_time(hmail, wait)
         hmail.lognotice(f"Temp failing {hmail.filename} for {round(wait, 3):.10g} seconds: {first.reason}")

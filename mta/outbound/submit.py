@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from mta.connection import Connection, Endpoint, new_uuid
+from mta.events import Events
 from mta.message.trace import date_to_str, message_id
+from mta.outbound import delivery_events
 from mta.outbound.compose import Refused, compose
 from mta.outbound.hot import HotMessage
 from mta.outbound.split import split
@@ -42,7 +44,7 @@ class Submitter:
     so many bytes would be delivered from there.
     """
 
-    __slots__ = ("_keeps", "_logger", "_me", "_runner", "_spool", "_wake", "settings")
+    __slots__ = ("_events", "_keeps", "_logger", "_me", "_runner", "_spool", "_wake", "settings")
 
     def __init__(
         self,
@@ -53,7 +55,9 @@ class Submitter:
         me: str,
         wake: Wake,
         keeps: Keeps,
+        events: Events | None = None,
     ) -> None:
+        self._events = events or Events()
         self._spool = spool
         self._runner = runner
         self._logger = logger
@@ -62,12 +66,12 @@ class Submitter:
         self._keeps = keeps
         self.settings = settings
 
-    def submit(self, transaction: Transaction) -> Reply:
+    def submit(self, transaction: Transaction, origin: str | None = None) -> Reply:
         """Queue a complete transaction: 250 when it is durable, 451 when the disk would not have it.
 
         Adds what the header lacks: Message-Id, Date, a Received field of our own (RFC 5321 4.4, RFC 6409 8). A mail with
         hold_until gets its first attempt then (RFC 4865). Hook pre_send_trans_email may refuse it: 550 or 450, unless the
-        plugin says otherwise.
+        plugin says otherwise. origin: the uuid, or the name, of what a mail of our own is about.
         """
         if not transaction.rcpt_to:
             return Reply(550, "No recipients for email", "5.1.3")
@@ -90,6 +94,8 @@ class Submitter:
             transaction.results.add("outbound", {"err": str(error)})
             return Reply(451, "Queueing failed, try again later", "4.3.0")
         transaction.results.add("outbound", {"pass": "queued"})
+        if self._events.on:
+            delivery_events.queued(self._events, transaction, names, todos, due_ms, origin)
         self._wake(names, todos, hot)
         return Reply(250, f"Message Queued ({transaction.uuid})", "2.0.0")
 
@@ -107,9 +113,10 @@ class Submitter:
         except Refused as refused:
             self._logger.error(f"cannot send email: {refused}", _because(options), origin="outbound")
             return refused.reply
+        because = _because(options)
         fields = {"from": str(transaction.mail_from), "to": ", ".join(map(str, transaction.rcpt_to))}
-        self._logger.info("Sending email", fields | _because(options), origin="outbound", uuid=uuid)
-        return self.submit(transaction)
+        self._logger.info("Sending email", fields | because, origin="outbound", uuid=uuid)
+        return self.submit(transaction, because.get("origin"))
 
     def _complete(self, transaction: Transaction, now: float) -> None:
         header = transaction.header
@@ -144,7 +151,7 @@ class Submitter:
         return connection
 
 
-def _because(options: MailOptions) -> dict[str, object]:
+def _because(options: MailOptions) -> dict[str, str]:
     """What the log says about the reason of a mail: the uuid of what it is about, or a name."""
     origin = options.get("origin")
     if origin is None:

@@ -232,6 +232,7 @@ class AuthPlugin(Plugin):
     def _turn_away(self, connection: Connection, user: str, name: str, deadline: float | None) -> Reply:
         connection.errors += 1
         fails = connection.notes["auth_fails"] = connection.notes.get("auth_fails", 0) + 1
+        connection.notes["auth_failed_user"] = user
         connection.results.add("auth", {"fail": f"{self.name}/{name}"})
         _note_result(connection, f"auth=fail ({name.lower()}) smtp.auth={_quoted(user)}")
         delay = min(self.first_delay * 2.0 ** min(fails - 1, 30), self.longest_delay)

@@ -120,7 +120,7 @@ class Mailroom(Plugin):
                 self.hmails.append(HMail(name, todo, spool.message, logger))
 
         settings = config.settings(OutboundSettings)
-        return Submitter(cast("Spool", spool), hooks, logger, settings, me, wake)
+        return Submitter(cast("Spool", spool), hooks, logger, settings, me, wake, keeps=lambda size: True)
 
     def submit(self, transaction: Transaction) -> Reply:
         """Take what would be relayed."""
@@ -154,7 +154,13 @@ class _Memory:
         self.message: MessageSource = HotMessage(())
 
     def commit(
-        self, todos: Sequence[Todo], message: MessageSource, now_ms: int, due_ms: int | None = None
+        self,
+        todos: Sequence[Todo],
+        message: MessageSource,
+        now_ms: int,
+        due_ms: int | None = None,
+        *,
+        passing: bool = False,
     ) -> list[QueueFileName]:
         self.message = HotMessage(tuple(message.chunks()))
         return [self._namer.new(now_ms, now_ms if due_ms is None else due_ms) for _ in todos]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from mta.config.schema import OutboundSettings, SmarthostSettings, SpoolSettings
+from mta.events import Events
 from mta.message.stream import MessageStream
 from mta.net.dns import Resolver
 from mta.outbound.hot import HotMessage
@@ -33,6 +34,7 @@ class Relay:
     limits: Limits | None = None
     suspensions: Suspensions | None = None
     journal: SpoolSettings = FILES_ONLY
+    events: Events | None = None
 
     def __init__(self, directory: Path, mx: FakeMx | None, *plugins: Plugin, **settings: object) -> None:
         self.directory = directory
@@ -54,6 +56,7 @@ class Relay:
             read_template=words("", "{reason}"),
             limits=self.limits,
             suspensions=self.suspensions,
+            events=self.events,
         )
         return self
 

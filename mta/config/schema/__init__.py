@@ -35,7 +35,7 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
-from mta.config.schema.server import HttpSettings, LogSettings, SmtpSettings
+from mta.config.schema.server import EventSettings, HttpSettings, LogSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
@@ -52,6 +52,7 @@ __all__ = [
     "AuthFlatFileSettings",
     "ConnectionPoolSettings",
     "ConnectionSettings",
+    "EventSettings",
     "ExtensionSettings",
     "HttpSettings",
     "LimitSettings",
