@@ -430,6 +430,8 @@ class Worker:
         self._stopping.set()
 
     def _on_hangup(self) -> None:
+        for error in self._server.reopen():
+            self.logger.error(f"cannot reopen a log: {type(error).__name__}: {error}", origin=ORIGIN)
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
         self.outbound.flush()
 

@@ -56,6 +56,7 @@ class Plugin:
     """Where the log methods write; None outside a server, for example in a test of one plugin."""
     _registrations: tuple[Registration, ...] = ()
     _threads: Threads | None = None
+    _log_level: int | None = None
 
     def register(self) -> None:
         """Read configuration, open databases, register further hooks. Raise to refuse to start."""
@@ -81,6 +82,20 @@ class Plugin:
         for hook in HOOKS:
             if getattr(type(self), f"hook_{hook}") is not getattr(Plugin, f"hook_{hook}"):
                 yield Registration(hook, getattr(self, f"hook_{hook}"))
+
+    @property
+    def log_level(self) -> int | None:
+        """The least important level of which hook_log wants to see records, 0 to 9; None: those that are printed.
+
+        Set it in register, or whenever settings change. It may be less important than the level of log.ini.
+        """
+        return self._log_level
+
+    @log_level.setter
+    def log_level(self, level: int | None) -> None:
+        self._log_level = level
+        if self.logger is not None:
+            self.logger.want(self.name, level)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that computes for long, such as a password hash, in a thread; the sessions go on meanwhile."""
@@ -109,7 +124,11 @@ class Plugin:
         return None
 
     def hook_log(self, record: Record) -> Answer:
-        """A log line is about to be written. Anything but None keeps it from standard output. No timeout."""
+        """A log line is about to be written. Every plugin is asked; anything but None keeps it from standard output.
+
+        record: `level`, `message`, `fields`, `origin`, `uuid`, `time`, and where it happened: `connection`,
+        `transaction`, `hook`, `plugin`. No timeout. What a plugin with this hook logs itself is shown to none.
+        """
         return None
 
     # ---- the connection
@@ -278,8 +297,10 @@ class Plugin:
 
     def _log(self, level: int, args: tuple[Any, ...]) -> None:
         if self.logger is not None and self.logger.would_log(level):
-            message, fields, uuid = read_log_args(args)
-            self.logger.log(level, message, fields, origin=self.name, uuid=uuid)
+            message, fields, uuid, about = read_log_args(args)
+            self.logger.log(
+                level, message, fields, origin=self.name, uuid=uuid, about=about, plugin=self.name, parts=args
+            )
 
 
 HOOKS: tuple[str, ...] = tuple(

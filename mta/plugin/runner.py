@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from gevent import Timeout
 
 from mta.connection import ClientGone
-from mta.logger import INFO
+from mta.logger import INFO, RUNNING, Running
 from mta.message.mime import TooManyParts
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
+from mta.plugin.log_hook import LogHook
 from mta.plugin.verdict import CONT, CONTINUE, DENY, DENYSOFT, OK, REJECTIONS, Answer, Verdict, as_verdict
 from mta.smtp.dsn import DSN
 
@@ -80,7 +81,7 @@ def compile_chains(plugins: Iterable[Plugin]) -> dict[str, tuple[Call, ...]]:
 class HookRunner:
     """Runs the hooks of one server. `timeout_action` says what becomes of a plugin that takes too long."""
 
-    __slots__ = ("_logger", "_plugins", "_timeout_action", "chains")
+    __slots__ = ("_log_hook", "_logger", "_plugins", "_timeout_action", "chains")
 
     def __init__(
         self, plugins: Iterable[Plugin], logger: Logger, timeout_action: TimeoutAction = "defer"
@@ -88,6 +89,7 @@ class HookRunner:
         self._plugins = tuple(plugins)
         self._logger = logger
         self._timeout_action = timeout_action
+        self._log_hook = LogHook(logger)
         self.chains = compile_chains(self._plugins)
 
     def has(self, hook: str) -> bool:
@@ -106,8 +108,8 @@ class HookRunner:
         return self._run(chain, hook, subject, args)
 
     def on_record(self, record: Record) -> bool:
-        """Run hook log, for Logger.plugins_ready: True when the record shall be written."""
-        return self.run("log", record).code is CONT
+        """Run hook log, for Logger.plugins_ready: True when the record may be written."""
+        return self._log_hook.ask(self.chains["log"], record)
 
     def shutdown(self) -> None:
         """Tell every plugin that the server stops; one that fails or hangs does not keep it from stopping."""
@@ -130,6 +132,13 @@ class HookRunner:
         return said
 
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+        token = RUNNING.set(Running(hook, call.name, subject))  # what is logged meanwhile says so
+        try:
+            return self._ask_in_time(call, hook, subject, args)
+        finally:
+            RUNNING.reset(token)
+
+    def _ask_in_time(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
         late = TookTooLong() if call.timeout else None
         try:
             return as_verdict(_call(call, late, subject, args), call.name)

@@ -16,6 +16,17 @@ from mta.config.schema.files import (
     QUEUE_DIR,
     VALUES,
 )
+from mta.config.schema.logging import (
+    LoggingAdaptiveSettings,
+    LoggingApacheSettings,
+    LoggingConnectionIdSettings,
+    LoggingFileSettings,
+    LoggingJsonSettings,
+    LoggingTransactionIdSettings,
+    LoggingWarnSettings,
+    LogSettings,
+    SyslogSettings,
+)
 from mta.config.schema.outbound import (
     ConnectionPoolSettings,
     LimitSettings,
@@ -34,7 +45,7 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
-from mta.config.schema.server import HttpSettings, LogSettings, SmtpSettings
+from mta.config.schema.server import HttpSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
@@ -55,6 +66,13 @@ __all__ = [
     "HttpSettings",
     "LimitSettings",
     "LogSettings",
+    "LoggingAdaptiveSettings",
+    "LoggingApacheSettings",
+    "LoggingConnectionIdSettings",
+    "LoggingFileSettings",
+    "LoggingJsonSettings",
+    "LoggingTransactionIdSettings",
+    "LoggingWarnSettings",
     "OutboundPoolSettings",
     "OutboundRouteSettings",
     "OutboundSettings",
@@ -66,6 +84,7 @@ __all__ = [
     "SmarthostSettings",
     "SmtpForwardSettings",
     "SmtpSettings",
+    "SyslogSettings",
     "TimeoutSettings",
     "TlsRedisSettings",
     "TlsReportSettings",
@@ -86,4 +105,12 @@ SETTINGS: tuple[type[Settings], ...] = (
     RelayDestDomainsSettings,
     SmtpForwardSettings,
     AuthFlatFileSettings,
+    LoggingWarnSettings,
+    LoggingConnectionIdSettings,
+    LoggingTransactionIdSettings,
+    LoggingAdaptiveSettings,
+    LoggingFileSettings,
+    SyslogSettings,
+    LoggingApacheSettings,
+    LoggingJsonSettings,
 )

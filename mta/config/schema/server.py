@@ -1,4 +1,4 @@
-"""The server itself: smtp.ini, log.ini, http.ini."""
+"""The server itself: smtp.ini, http.ini."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import ClassVar, Self
 
 from mta.config.kinds import (
     FLAG,
-    LEVEL,
     LIST,
     PORTS,
     TEXT,
@@ -50,17 +49,6 @@ class SmtpSettings(Settings):
             return self
         others = self.listen if "listen" in given else ()
         return replace(self, listen=(f"{self.listen_host}:{self.port}", *others))
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings(Settings):
-    """log.ini: what is logged, and how. `level` is an upper-case name."""
-
-    FILE: ClassVar[str] = "log.ini"
-
-    level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
-    timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
-    format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
 
 
 @dataclass(frozen=True, slots=True)
