@@ -37,6 +37,7 @@ class LogFiles(Backlog[tuple[str, str]]):
         self._complain = complain
         self._mode = mode
         self._open: OrderedDict[str, int] = OrderedDict()  # the thread's own
+        self._untold = 0  # lines that were dropped, and no file says so yet
         self._broken: set[str] = set()  # directories
         super().__init__(interval, max_waiting)
 
@@ -58,6 +59,7 @@ class LogFiles(Backlog[tuple[str, str]]):
         super()._begin()
 
     def _deliver(self, items: list[tuple[str, str]], dropped: int) -> None:
+        self._untold += dropped
         lines: dict[str, list[str]] = {}
         for path, line in items:
             if path == ANEW:
@@ -66,18 +68,19 @@ class LogFiles(Backlog[tuple[str, str]]):
                 lines = {}
             else:
                 lines.setdefault(path, []).append(line)
-        if dropped and lines:
-            next(reversed(lines.values())).append(plain_notice(dropped))
         self._write_all(lines)
 
     def _write_all(self, lines: dict[str, list[str]]) -> None:
         for path, some in lines.items():
+            told = [plain_notice(self._untold)] if self._untold else []
             try:
-                self._append(path, "\n".join([*some, ""]).encode("utf-8", "backslashreplace"))
-                self._broken.discard(os.path.dirname(path))
+                self._append(path, "\n".join([*some, *told, ""]).encode("utf-8", "backslashreplace"))
             except OSError as error:
                 self._lose(len(some))
                 self._give_up(path, error)
+            else:
+                self._untold = 0
+                self._broken.discard(os.path.dirname(path))
 
     def _append(self, path: str, data: bytes) -> None:
         fd = self._descriptor(path)
