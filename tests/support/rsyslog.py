@@ -32,7 +32,9 @@ DRIVER = 'StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="
 class Rsyslog:
     """Listens on the datagram socket `path`, on UDP port `udp` and on TCP port `tcp` (TLS when it has a certificate)."""
 
-    def __init__(self, work: Path, ca: Path | None = None, cert: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self, work: Path, ca: Path | None = None, cert: Path | None = None, key: Path | None = None
+    ) -> None:
         self.program = needs.program("rsyslogd", "rsyslog")
         if ca and not glob("/usr/lib/*/rsyslog/lmnsd_gtls.so"):
             needs.missing("TLS for rsyslogd", "apt-get install rsyslog-gnutls")

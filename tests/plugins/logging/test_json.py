@@ -73,8 +73,8 @@ def test_every_key_is_a_field(tmp_path, journal):
         record = journal.read()
     message = json.loads(record.pop("MESSAGE"))
     assert message == {
-        **{"level": "NOTICE", "uuid": "U.1", "source": "x", "message": "hello"},
-        **{"ip": "::1", "n": 1, "x-y.z": "w"},
+        "level": "NOTICE", "uuid": "U.1", "source": "x", "message": "hello",
+        "ip": "::1", "n": 1, "x-y.z": "w",
     }
     assert record == {
         "PRIORITY": "5",
@@ -151,7 +151,9 @@ def test_a_journal_that_is_not_there_is_found_later(tmp_path, journal):
         assert logged.session("bob@example.com")[-1].startswith("250 ")
         assert eventually(lambda: any("records wait" in line for line in logged.lines))
         again = Journal(journal.path)
-        assert [json.loads(again.read()["MESSAGE"])["message"] for _ in range(5)] == [f"m{n}" for n in range(5)]
+        assert [json.loads(again.read()["MESSAGE"])["message"] for _ in range(5)] == [
+            f"m{n}" for n in range(5)
+        ]
         assert eventually(lambda: any("records were dropped" in line for line in logged.lines))
     again.sock.close()
 
