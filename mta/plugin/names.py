@@ -23,6 +23,7 @@ DEPRECATED: Final = {
     "dnsbl": "dns-list",
     "dnswl": "dns-list",
     "log.syslog": "logging/syslog",
+    "logging/json": "logging/journald",
     "mail_from.access": "access",
     "mail_from.blocklist": "access",
     "mail_from.nobounces": "bounce",

@@ -28,31 +28,37 @@ START_AGAIN = 1.0  # seconds after which a command that has ended is started onc
 
 
 class Command:
-    """A program that reads the lines; one that ends is started again with a later line. Lines go to one descriptor."""
+    """A program that reads the lines, started with the first; one that ends is started again with a later line."""
 
     def __init__(self, command: str) -> None:
         self.command = command
-        self.process = self.start()
-        assert self.process.stdin is not None
-        self.fd = os.dup(self.process.stdin.fileno())
-        self.process.stdin.close()
-        self.writer = LogWriter(self.fd)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        self.began = time.monotonic()
-        return subprocess.Popen(self.command, shell=True, stdin=subprocess.PIPE)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.fd = -1
+        self.began = 0.0
 
     def write(self, line: str) -> None:
-        if self.process.poll() is not None and time.monotonic() - self.began > START_AGAIN:
-            self.process = self.start()
-            assert self.process.stdin is not None
-            os.dup2(self.process.stdin.fileno(), self.fd, inheritable=False)
-            self.process.stdin.close()
+        if self.process is None:
+            self.process, pipe = self.start()
+            self.fd = pipe  # for good: programs that follow are put behind the same number
+            self.writer = LogWriter(self.fd)
+        elif self.process.poll() is not None and time.monotonic() - self.began > START_AGAIN:
+            self.process, pipe = self.start()
+            os.dup2(pipe, self.fd, inheritable=False)
+            os.close(pipe)
         self.writer.write(line)
+
+    def start(self) -> tuple[subprocess.Popen[bytes], int]:
+        """The program, and the descriptor of its input."""
+        self.began = time.monotonic()
+        process = subprocess.Popen(self.command, shell=True, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        pipe = os.dup(process.stdin.fileno())
+        process.stdin.close()
+        return process, pipe
 
     def close(self) -> None:
         """Let the program read to the end; one that does not read is left to itself."""
-        if self.writer.close():
+        if self.process is not None and self.writer.close():
             os.close(self.fd)
 
 

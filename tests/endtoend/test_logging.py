@@ -78,7 +78,10 @@ def test_levels_by_plugin_and_hook_follow_the_file(tmp_path: Path) -> None:
             def changed() -> bool:
                 before = len(relay.log)
                 send(relay)
-                return eventually(lambda: "disconnect" in relay.log[before:]) and "[chatty]" not in relay.log[before:]
+                return (
+                    eventually(lambda: "disconnect" in relay.log[before:])
+                    and "[chatty]" not in relay.log[before:]
+                )
 
             assert eventually(changed)
 

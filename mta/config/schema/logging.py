@@ -121,10 +121,10 @@ class LoggingApacheSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class LoggingJsonSettings(Settings):
-    """logging_json.ini: records for the journal of systemd."""
+class LoggingJournaldSettings(Settings):
+    """logging_journald.ini: records for the journal of systemd."""
 
-    FILE: ClassVar[str] = "logging_json.ini"
+    FILE: ClassVar[str] = "logging_journald.ini"
 
     socket: str = setting("main", "socket", TEXT, "/run/systemd/journal/socket", "The socket of the journal.")
     identifier: str = setting("main", "identifier", TEXT, "haraka", "What the program is called there.")

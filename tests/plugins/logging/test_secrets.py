@@ -30,7 +30,7 @@ USER, PASSWORD, WRONG = "alice@example.com", "correct-horse-7", "battery-staple-
 TOKEN = "ya29.token-of-great-secrecy"
 SECRETS = (PASSWORD, WRONG, TOKEN, "client-s3cret", "token-1")
 RCPT = Address.parse("bob@example.com")
-LOGGERS = ("warn", "adaptive", "file", "syslog", "connection_id", "transaction_id", "apache", "json")
+LOGGERS = ("warn", "adaptive", "file", "syslog", "connection_id", "transaction_id", "apache", "journald")
 FILES = {
     "logging_warn.ini": "loglevel=data\n",
     "logging_connection_id.ini": "loglevel=data\n",
@@ -38,7 +38,7 @@ FILES = {
     "logging_adaptive.ini": "accept=data\nreject=data\nimmediate=emerg\n",
     "logging_file.ini": "path=log/default\nloglevel=data\n[j]\npath=log/json\nformat=json\n[l]\npath=log/logfmt\nformat=logfmt\n",
     "syslog.ini": "[general]\nserver={syslog}\nloglevel=data\nmax_size=65000\n",
-    "logging_json.ini": "socket={journal}\nloglevel=data\n",
+    "logging_journald.ini": "socket={journal}\nloglevel=data\n",
 }
 
 

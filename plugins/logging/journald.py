@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from mta.plugin import (
     FACILITIES,
-    LoggingJsonSettings,
+    LoggingJournaldSettings,
     LogPlugin,
     LogSender,
     Record,
@@ -41,18 +41,18 @@ def field_name(key: str) -> str:
     return f"HARAKA_{re.sub('[^A-Z0-9_]', '_', key.upper())}"[:LONGEST_NAME]
 
 
-class Json(LogPlugin):
+class Journald(LogPlugin):
     """Records wait in a queue of bounded length for a journal that does not take them; sessions never do."""
 
-    cfg: LoggingJsonSettings = LoggingJsonSettings()
+    cfg: LoggingJournaldSettings = LoggingJournaldSettings()
     sock: socket.socket | None = None
 
     def register(self) -> None:
         self.sender = LogSender(self.send, self.complain, self.tell)
-        self.change(self.config.settings(LoggingJsonSettings, on_change=self.change))
+        self.change(self.config.settings(LoggingJournaldSettings, on_change=self.change))
         self.server.on_reopen(self.disconnect)
 
-    def change(self, cfg: LoggingJsonSettings) -> None:
+    def change(self, cfg: LoggingJournaldSettings) -> None:
         self.cfg = cfg
         self.sender.max_waiting = cfg.max_waiting
         self.always_ok = cfg.always_ok

@@ -1,4 +1,4 @@
-"""logging/json: what a journal reads from its socket, small records and large ones."""
+"""logging/journald: what a journal reads from its socket, small records and large ones."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def journal(tmp_path):
 
 
 def to(journal, tmp_path, ini="", *extra, level=INFO):
-    files = {"logging_json.ini": f"socket={journal.path}\n{ini}"}
-    return Logged(tmp_path, ["logging/json"], files, *extra, level=level)
+    files = {"logging_journald.ini": f"socket={journal.path}\n{ini}"}
+    return Logged(tmp_path, ["logging/journald"], files, *extra, level=level)
 
 
 def test_every_key_is_a_field(tmp_path, journal):
@@ -73,8 +73,13 @@ def test_every_key_is_a_field(tmp_path, journal):
         record = journal.read()
     message = json.loads(record.pop("MESSAGE"))
     assert message == {
-        "level": "NOTICE", "uuid": "U.1", "source": "x", "message": "hello",
-        "ip": "::1", "n": 1, "x-y.z": "w",
+        "level": "NOTICE",
+        "uuid": "U.1",
+        "source": "x",
+        "message": "hello",
+        "ip": "::1",
+        "n": 1,
+        "x-y.z": "w",
     }
     assert record == {
         "PRIORITY": "5",
@@ -163,7 +168,7 @@ def test_a_journal_that_reads_nothing_holds_up_no_session(tmp_path, journal):
         for _ in range(2000):
             logged.logger.info("x" * 1000)
         assert logged.session("bob@example.com")[-1].startswith("250 ")
-        assert logged.plugin("logging/json").sender.dropped > 1000
+        assert logged.plugin("logging/journald").sender.dropped > 1000
         journal.sock.close()
 
 
@@ -172,3 +177,9 @@ def test_instead_of_standard_output(tmp_path, journal):
         logged.logger.info("m")
         assert journal.read()["HARAKA_SOURCE"] == "core"
     assert logged.lines == []
+
+
+def test_its_other_name(tmp_path, journal):
+    with Logged(tmp_path, ["logging/json"], {"logging_journald.ini": f"socket={journal.path}\n"}) as logged:
+        logged.logger.info("m")
+        assert json.loads(journal.read()["MESSAGE"])["message"] == "m"
