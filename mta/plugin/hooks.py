@@ -58,6 +58,13 @@ class Plugin:
     _threads: Threads | None = None
     _log_level: int | None = None
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Let a class say `log_level = 7` as it says `timeout = 5`; the property stays in its place."""
+        super().__init_subclass__(**more)
+        if "log_level" in vars(cls):
+            cls._log_level = vars(cls)["log_level"]
+            del cls.log_level
+
     def register(self) -> None:
         """Read configuration, open databases, register further hooks. Raise to refuse to start."""
 
@@ -87,7 +94,7 @@ class Plugin:
     def log_level(self) -> int | None:
         """The least important level of which hook_log wants to see records, 0 to 9; None: those that are printed.
 
-        Set it in register, or whenever settings change. It may be less important than the level of log.ini.
+        Set it in the class, in register, or whenever settings change. It may be less important than the level of log.ini.
         """
         return self._log_level
 

@@ -80,6 +80,7 @@ class _Loader:
         plugin.name = name
         plugin.server = self.server
         plugin.logger = self.logger
+        plugin.log_level = plugin.log_level  # what the class says, now that there is a logger to tell
         plugin.config = self.config.for_plugin(found.defaults)
         plugin.timeout = timeout_of(plugin, self.config)
         _register(plugin, found.where)

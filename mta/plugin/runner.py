@@ -159,6 +159,7 @@ class HookRunner:
             {"function": call.function},
             origin=call.name,
             uuid=uuid_of(subject),
+            about=subject,
         )
         if self._timeout_action == "continue" or hook in NEVER_DEFERS:
             return CONTINUE
@@ -167,7 +168,10 @@ class HookRunner:
     def _too_large(self, call: Call, hook: str, subject: Any, error: TooManyParts) -> Verdict:
         """Not the plugin's fault: what it could not look at is not waved through, and will not be smaller next time."""
         self._logger.notice(
-            f"Plugin {call.name} gave up on hook {hook}: {error}", origin=call.name, uuid=uuid_of(subject)
+            f"Plugin {call.name} gave up on hook {hook}: {error}",
+            origin=call.name,
+            uuid=uuid_of(subject),
+            about=subject,
         )
         return Verdict(DENY, TOO_MANY_PARTS, call.name) if hook in GUARDS else CONTINUE
 
@@ -177,6 +181,7 @@ class HookRunner:
             {"function": call.function, "traceback": "".join(traceback.format_exception(error))},
             origin=call.name,
             uuid=uuid_of(subject),
+            about=subject,
         )
         return Verdict(DENYSOFT, "plugin failure", call.name) if hook in GUARDS else CONTINUE
 
@@ -196,7 +201,7 @@ class HookRunner:
         fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
         fields["retval"] = verdict.code.name
         fields["msg"] = "" if verdict.message is None else str(verdict.message)
-        self._logger.info("", fields, uuid=uuid_of(subject))
+        self._logger.info("", fields, uuid=uuid_of(subject), about=subject)
 
 
 def _call(call: Call, late: TookTooLong | None, subject: Any, args: tuple[Any, ...]) -> Answer:

@@ -8,8 +8,17 @@ import pytest
 
 from mta.logger import DATA, DEBUG, ERROR, INFO, WARN
 from mta.plugin import DENY, OK, Plugin
+from mta.plugin.loader import load_plugins
+from mta.plugin.runner import HookRunner
 from tests.support.logged import Logged
-from tests.support.plugins import connection_from, runner_of, with_mail
+from tests.support.plugins import (
+    StandInServer,
+    config_of,
+    connection_from,
+    logger_and_lines,
+    runner_of,
+    with_mail,
+)
 
 
 class Listens(Plugin):
@@ -94,6 +103,23 @@ def test_what_nobody_wants_costs_one_comparison():
     assert logger.level == INFO
 
 
+def test_a_class_may_say_what_it_wants_to_see(tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "curious.py").write_text(
+        "from mta.plugin import Plugin\n\n\nclass Curious(Plugin):\n    log_level = 9\n"
+        "    seen = []\n\n    def hook_log(self, record):\n        self.seen.append(record.message)\n"
+    )
+    logger, _ = logger_and_lines()
+    server = StandInServer()
+    plugins = load_plugins(["curious"], config_of(tmp_path, {}), logger, server, [tmp_path / "plugins"])
+    logger.plugins_ready(HookRunner(plugins, logger).on_record)
+    assert logger.level == DATA and plugins[0].log_level == DATA
+    logger.data("d")
+    plugins[0].log_level = WARN
+    logger.data("e")
+    assert plugins[0].seen == ["d"] and logger.level == INFO
+
+
 def test_the_level_follows_a_logger_that_changes_its_mind():
     listens = Listens(level=DATA)
     _, logger, _ = ready(listens)
@@ -175,6 +201,29 @@ def test_a_hook_may_have_a_level_of_its_own():
     logger.rule({"logs": INFO}, {"rcpt": WARN}, {})
     runner.run("rcpt", with_mail(connection_from()), "<bob@example.com>", {})
     assert len(lines) == 4 and all("[logs]" in line for line in lines)
+
+
+def test_what_a_plugin_decided_belongs_to_its_hook_and_its_connection():
+    class Denies(Plugin):
+        name = "denies"
+
+        def hook_rcpt(self, connection, rcpt, params):
+            return DENY
+
+    class Broken(Plugin):
+        name = "broken"
+
+        def hook_data(self, connection):
+            raise ValueError("x")
+
+    listens = Listens()
+    runner, _, _ = ready(Denies(), Broken(), listens)
+    c = with_mail(connection_from())
+    runner.run("rcpt", c, "<bob@example.com>", {})
+    runner.run("data", c)
+    decided, failed = listens.seen
+    assert (decided.connection, decided.transaction, decided.hook) == (c, c.transaction, "rcpt")
+    assert (failed.connection, failed.hook, failed.plugin, failed.level) == (c, "data", "broken", 2)
 
 
 # ---- no circles
