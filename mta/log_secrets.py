@@ -28,8 +28,10 @@ SECRET_KEYS = frozenset(
 
 
 def masked(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """The fields, with *** for each value whose key, in any case, is one of SECRET_KEYS; the same object if none is."""
-    for key in fields:
-        if key in SECRET_KEYS or (not key.islower() and key.lower() in SECRET_KEYS):
-            return {k: MASK if k.lower() in SECRET_KEYS else value for k, value in fields.items()}
-    return fields
+    """The fields, with *** for each value whose key, in any case, is one of SECRET_KEYS."""
+    try:
+        if SECRET_KEYS.isdisjoint(fields) and all(map(str.islower, fields)):
+            return fields  # nearly always
+    except TypeError:
+        pass  # a plugin's key that is no text
+    return {key: MASK if str(key).lower() in SECRET_KEYS else value for key, value in fields.items()}

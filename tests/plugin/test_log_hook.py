@@ -284,3 +284,9 @@ def test_fields_that_are_named_like_secrets_are_masked(key):
     logger.info("m", {key: "geheim", "user": "bob"})
     assert "geheim" not in lines[0] and f"{key}=*** user=bob" in lines[0]
     assert listens.seen[0].fields == {key: "***", "user": "bob"}
+
+
+def test_keys_may_be_anything():
+    _, logger, lines = ready()
+    logger.info("m", {1: 2, "UPPER": 3, "ß": 4, None: 5})
+    assert lines == ["[INFO] [-] [core] m 1=2 UPPER=3 ß=4 None=5"]
