@@ -34,22 +34,18 @@ class LogSender:
         self._tell = told
         self._told = 0
         self._waiting: deque[bytes] = deque()
-        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()  # now, for it takes a moment, and put() may be called where nothing may wait
 
     def put(self, message: bytes) -> None:
-        """Hand over one message. Never blocks; from any greenlet or thread."""
-        with self._lock:
-            if len(self._waiting) >= self.max_waiting or self._ending.is_set():
-                self.dropped += 1
-                return
+        """Hand over one message. Never blocks; from any greenlet or thread, and from the event loop itself."""
+        if len(self._waiting) >= self.max_waiting or self._ending.is_set():
+            self.dropped += 1
+        else:
             self._waiting.append(message)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
-        self._wake.set()
+            self._wake.set()
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait at most `timeout` seconds; True when everything is sent."""
@@ -63,8 +59,7 @@ class LogSender:
         sent = self.flush(timeout)
         self._ending.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._thread.join(timeout)
         return sent
 
     def _run(self) -> None:
