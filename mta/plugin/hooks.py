@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mta import logger
-from mta.plugin.log_args import read_log_args
+from mta.plugin.log_args import read_log_args, uuid_of
 from mta.plugin.verdict import Answer
 
 if TYPE_CHECKING:
@@ -260,7 +260,8 @@ class Plugin:
         """Recipients were delivered. The answer is ignored."""
         return None
 
-    # ---- log lines: any order of text, mappings (key=value), and a connection, transaction or hmail for the uuid
+    # ---- log lines: any order of text, mappings (key=value), and a connection, transaction or hmail for the uuid;
+    # without one of these it is that of the hook which is being run
 
     def logdata(self, *args: Any) -> None:
         """Write a line at level DATA."""
@@ -305,6 +306,9 @@ class Plugin:
     def _log(self, level: int, args: tuple[Any, ...]) -> None:
         if self.logger is not None and self.logger.would_log(level):
             message, fields, uuid, about = read_log_args(args)
+            running = logger.RUNNING.get()
+            if about is None and running is not None:
+                about, uuid = running.subject, uuid_of(running.subject)
             self.logger.log(
                 level, message, fields, origin=self.name, uuid=uuid, about=about, plugin=self.name, parts=args
             )

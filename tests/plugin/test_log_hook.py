@@ -154,6 +154,7 @@ def test_a_record_knows_where_it_was_made():
     runner.run("rcpt", c, "<bob@example.com>", {})
     assert len(listens.seen) == 5
     for record in listens.seen:
+        assert record.uuid == c.transaction.uuid
         assert record.connection is c and record.transaction is c.transaction
         assert record.hook == "rcpt"
     first, second, third, fourth, fifth = listens.seen

@@ -128,8 +128,8 @@ def test_nosplit_keeps_a_session_in_its_first_file(tmp_path):
     files = {path.name: read(path) for path in tmp_path.glob("[0-9][0-9].log")}
     uuids = [{re.search(UUID, line)[0] for line in lines} for lines in files.values()]
     assert len(uuids) == 2 and not uuids[0] & uuids[1]
-    split = [{re.search(UUID, line)[0] for line in read(path)} for path in tmp_path.glob("split.*.log")]
-    assert len(split) >= 2 and set.intersection(*split[:2])
+    split = [read(path) for path in tmp_path.glob("split.*.log")]
+    assert any(sum(uuid in "".join(lines) for lines in split) > 1 for uuid in uuids[0] | uuids[1])
 
 
 def test_rotation_with_sighup(tmp_path):
