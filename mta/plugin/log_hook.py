@@ -51,11 +51,11 @@ class LogHook:
     def _show(self, listener: Listener, record: Record) -> bool:
         try:
             return as_verdict(listener.method(record), listener.name).code is CONT
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a time that is up belongs to who logs
             self._complain(listener.name, error)
             return True
 
-    def _complain(self, name: str, error: Exception) -> None:
+    def _complain(self, name: str, error: BaseException) -> None:
         now = time.monotonic()
         if now - self._told.get(name, -TELL_AGAIN) < TELL_AGAIN:
             self._quiet[name] = self._quiet.get(name, 0) + 1

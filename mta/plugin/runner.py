@@ -6,11 +6,12 @@ import traceback
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gevent import Timeout
+from gevent import GreenletExit
 
 from mta.connection import ClientGone
 from mta.logger import INFO, RUNNING, Running
 from mta.message.mime import TooManyParts
+from mta.plugin.deadline import Deadline, TookTooLong
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
@@ -49,10 +50,6 @@ NO_PARDON: Final = frozenset(
         *("send_email", "get_mx", "deferred", "bounce", "delivered"),
     }
 )
-
-
-class TookTooLong(BaseException):
-    """Raised inside a plugin whose time is up; not an Exception, so that a plugin does not swallow it by mistake."""
 
 
 class Call:
@@ -139,18 +136,17 @@ class HookRunner:
             RUNNING.reset(token)
 
     def _ask_in_time(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
-        late = TookTooLong() if call.timeout else None
+        deadline = Deadline(call.timeout) if call.timeout else None
         try:
-            return as_verdict(_call(call, late, subject, args), call.name)
-        except TookTooLong as fired:
-            if fired is not late:  # the time of a plugin further out, whose log line asked this one
-                raise
-            return self._timed_out(call, hook, subject)
-        except ClientGone:
-            raise
+            answer = _call(call, deadline, subject, args)
+            if deadline is not None and deadline.over:
+                return self._timed_out(call, hook, subject)
+            return as_verdict(answer, call.name)
+        except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
+            raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
         except TooManyParts as error:
             return self._too_large(call, hook, subject, error)
-        except (Exception, Timeout) as error:
+        except BaseException as error:  # sys.exit() in a plugin does not end the server
             return self._failed(call, hook, subject, error)
 
     def _timed_out(self, call: Call, hook: str, subject: Any) -> Verdict:
@@ -200,15 +196,16 @@ class HookRunner:
         fields: dict[str, object] = {"hook": hook, "plugin": call.name, "function": call.function}
         fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
         fields["retval"] = verdict.code.name
-        fields["msg"] = "" if verdict.message is None else str(verdict.message)
+        fields["msg"] = _shown(hook, verdict)
         self._logger.info("", fields, uuid=uuid_of(subject), about=subject)
 
 
-def _call(call: Call, late: TookTooLong | None, subject: Any, args: tuple[Any, ...]) -> Answer:
-    if late is None:
+def _call(call: Call, deadline: Deadline | None, subject: Any, args: tuple[Any, ...]) -> Answer:
+    if deadline is None:
         return call.method(subject, *args)
-    with Timeout(call.timeout, late):
+    with deadline:
         return call.method(subject, *args)
+    return None
 
 
 def _shutdown_of(plugin: Plugin) -> HookMethod:
@@ -221,6 +218,13 @@ def _shutdown_of(plugin: Plugin) -> HookMethod:
 def _skipped_by(subject: Any) -> Container[str]:
     transaction = getattr(subject, "transaction", None)
     return transaction.notes.get("skip_plugins") or () if transaction is not None else ()
+
+
+def _shown(hook: str, verdict: Verdict) -> str:
+    """The message as the log may have it: next hops can hold passwords."""
+    if verdict.message is None:
+        return ""
+    return "..." if hook == "get_mx" and verdict.code is OK else str(verdict.message)
 
 
 def _without_secrets(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:

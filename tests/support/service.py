@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +89,13 @@ class Inbound:
         return Client(self.port)
 
 
+@contextmanager
+def serving() -> Iterator[Callable[..., Inbound]]:
+    """Gives a function that serves with the plugins and settings that it is called with, as often as a test wants."""
+    with ExitStack() as running:
+        yield lambda *plugins, **settings: running.enter_context(Inbound(plugins, **settings))
+
+
 class Client:
     """A plain socket that sends bytes and reads replies."""
 
@@ -116,6 +124,10 @@ class Client:
         self.send((line.encode() if isinstance(line, str) else line) + b"\r\n")
         return self.read()
 
+    def say(self, *lines: str) -> str:
+        """Send lines one by one; the reply to the last."""
+        return [self.ask(line) for line in lines][-1]
+
     def envelope(self, sender: str = "<a@example.org>", *rcpts: str) -> str:
         """EHLO, MAIL, RCPT, DATA: return the reply to DATA."""
         self.ask("EHLO client.test")
@@ -129,4 +141,4 @@ class Client:
         self.sock.close()
 
 
-__all__ = ["DENY", "OK", "Client", "Denier", "Inbound", "Local"]
+__all__ = ["DENY", "OK", "Client", "Denier", "Inbound", "Local", "serving"]
