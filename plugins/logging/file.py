@@ -11,6 +11,8 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from mta.plugin import (
+    OK,
+    Answer,
     Connection,
     LogFiles,
     LoggingFileSettings,
@@ -76,13 +78,15 @@ class Place:
         self.second = (-1, "")
         self.stamp = (-1, "")
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Record) -> bool:
+        """Write a record if it is important enough; True when it need not go to standard output as well."""
         if not passes(record, self.cfg.loglevel):
-            return
+            return False
         if self.command is not None:
             self.command.write(self.line(record))
         else:
             self.files.write(self.path(record), self.line(record))
+        return self.cfg.always_ok
 
     def line(self, record: Record) -> str:
         if self.cfg.format != "default":
@@ -141,15 +145,17 @@ class File(LogPlugin):
         sections = [self.main, *self.others.values()]
         before, home = self.places, self.config.directory.parent
         self.places = tuple(Place(cfg, home, self.files) for cfg in sections if cfg.path)
-        self.always_ok = any(cfg.always_ok for cfg in sections)
         self.listen(*(cfg.loglevel for cfg in sections))
         for place in before:
             if place.command is not None:
                 place.command.close()
 
     def take(self, record: Record) -> None:
-        for place in self.places:
-            place.take(record)
+        self.hook_log(record)
+
+    def hook_log(self, record: Record) -> Answer:
+        taken = [place.take(record) for place in self.places]
+        return OK if any(taken) else None
 
     def complain(self, path: str, error: OSError) -> None:
         self.logerror(f"cannot write {path}: {error.strerror}")

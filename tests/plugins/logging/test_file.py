@@ -69,6 +69,15 @@ def test_instead_of_standard_output(tmp_path):
     assert logged.lines == [] and len(read(tmp_path / "a.log")) == 1
 
 
+def test_what_one_section_takes_over_is_no_matter_of_the_others(tmp_path):
+    ini = "path=all.log\n[errors]\npath=errors.log\nloglevel=error\nalways_ok=true\n"
+    with with_file(tmp_path, ini) as logged:
+        logged.logger.info("m")
+        logged.logger.error("e")
+    assert logged.lines == ["[INFO] [-] [core] m"]
+    assert len(read(tmp_path / "all.log")) == 2
+
+
 def test_names_by_time(tmp_path):
     with with_file(tmp_path, "path=log/%Y/mail.%Y-%m-%d.100%%.log\n") as logged:
         logged.logger.info("m")
