@@ -284,40 +284,40 @@ class Connection:
 
     def logdata(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level DATA."""
-        self.logger.data(message, fields, uuid=self.log_uuid)
+        self.logger.data(message, fields, uuid=self.log_uuid, about=self)
 
     def logprotocol(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level PROTOCOL."""
-        self.logger.protocol(message, fields, uuid=self.log_uuid)
+        self.logger.protocol(message, fields, uuid=self.log_uuid, about=self)
 
     def logdebug(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level DEBUG."""
-        self.logger.debug(message, fields, uuid=self.log_uuid)
+        self.logger.debug(message, fields, uuid=self.log_uuid, about=self)
 
     def loginfo(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level INFO."""
-        self.logger.info(message, fields, uuid=self.log_uuid)
+        self.logger.info(message, fields, uuid=self.log_uuid, about=self)
 
     def lognotice(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level NOTICE."""
-        self.logger.notice(message, fields, uuid=self.log_uuid)
+        self.logger.notice(message, fields, uuid=self.log_uuid, about=self)
 
     def logwarn(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level WARN."""
-        self.logger.warn(message, fields, uuid=self.log_uuid)
+        self.logger.warn(message, fields, uuid=self.log_uuid, about=self)
 
     def logerror(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level ERROR."""
-        self.logger.error(message, fields, uuid=self.log_uuid)
+        self.logger.error(message, fields, uuid=self.log_uuid, about=self)
 
     def logcrit(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level CRIT."""
-        self.logger.crit(message, fields, uuid=self.log_uuid)
+        self.logger.crit(message, fields, uuid=self.log_uuid, about=self)
 
     def logalert(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level ALERT."""
-        self.logger.alert(message, fields, uuid=self.log_uuid)
+        self.logger.alert(message, fields, uuid=self.log_uuid, about=self)
 
     def logemerg(self, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """Write one line at level EMERG."""
-        self.logger.emerg(message, fields, uuid=self.log_uuid)
+        self.logger.emerg(message, fields, uuid=self.log_uuid, about=self)

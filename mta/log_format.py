@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mta.logger import Record
+    from mta.log_record import Record
 
 # C0, DEL and C1 drive terminals and end lines; U+2028, U+2029 and the bidirectional controls make a line look like
 # another; lone surrogates are bytes that were not UTF-8 (PEP 383) and cannot be written.
@@ -121,3 +121,14 @@ def _text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ",".join(_text(item) for item in value)
     return str(value)
+
+
+def record_text(record: Record) -> str:
+    """What happened, without level, uuid and source: `message key=value ...`, on one line."""
+    return escape(" ".join(filter(None, (record.message, _pairs(record.fields.items())))))
+
+
+def record_line(record: Record, format: str = "default", timestamp: bool = False) -> str:
+    """The line of a record in one of the FORMATS, with its time if asked for. Raises KeyError for an unknown format."""
+    render = FORMATS[format]
+    return with_timestamp(render, record) if timestamp else render(record)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mta.config.schema import LOG_TIMESTAMPS, LOGLEVEL, LogSettings
 from mta.log_writer import LogWriter
-from mta.logger import LEVELS, WARN, Logger, Record
+from mta.logger import LEVELS, WARN, Logger, Record, Relabel
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -38,6 +38,11 @@ def configure_from(logger: Logger, config: Config) -> None:
     _Follower(logger, config).start()
 
 
+def relabel_of(text: str) -> Relabel:
+    """What `+1`, `-2` or a level in [relabel] of log.ini means."""
+    return Relabel(fixed=LEVELS[text]) if text in LEVELS else Relabel(shift=int(text))
+
+
 class _Follower:
     """Holds what log.ini says, to go back to when one of the two files goes away."""
 
@@ -56,6 +61,11 @@ class _Follower:
     def _on_ini(self, ini: LogSettings) -> None:
         self._ini = ini
         self._logger.configure(level=LEVELS[ini.level], format=ini.format, timestamps=ini.timestamps)
+        self._logger.rule(
+            {name: LEVELS[level] for name, level in ini.plugins.items()},
+            {name: LEVELS[level] for name, level in ini.hooks.items()},
+            {name: relabel_of(text) for name, text in ini.relabel.items()},
+        )
 
     def _on_level(self, name: str) -> None:
         self._logger.configure(level=LEVELS[name or self._ini.level])

@@ -445,6 +445,8 @@ class Worker:
 
     def _on_hangup(self) -> None:
         self._event_file.reopen()
+        for error in self._server.reopen():
+            self.logger.error(f"cannot reopen a log: {type(error).__name__}: {error}", origin=ORIGIN)
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
         self.outbound.flush()
 

@@ -426,6 +426,13 @@ def test_plugins_are_let_go_again(house: Path) -> None:
     assert (house / "gone").exists()
 
 
+def test_loggers_that_see_everything_say_nothing(house: Path) -> None:
+    write(house, {"plugins": "logging/file\nlogging/syslog\nlogging/adaptive\nrelay\n"})
+    write(house, {"logging_file.ini": f"path=| touch {house}/started; cat\nloglevel=data\n"})
+    assert found(house) == []
+    assert not (house / "started").exists()
+
+
 # -- ports and the queue directory
 
 

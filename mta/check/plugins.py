@@ -59,7 +59,7 @@ class _Loader:
 
     def _take_down(self, record: Record) -> bool:
         """A warning of a plugin is one of ours; of the loader also what is only worth a notice."""
-        if record.level <= WARN or record.origin == ORIGIN:
+        if record.printed and (record.level <= WARN or record.origin == ORIGIN):
             text = record.message if record.origin == ORIGIN else f"plugin {record.origin}: {record.message}"
             self._findings.notice(Problem(self._entry.file, text, self._entry.line))
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from mta.logger import CRIT
 from mta.message.mime import TooManyParts
 from mta.smtp.reply import Reply
 
@@ -29,6 +28,6 @@ def look_into(session: Session, transaction: Transaction) -> Reply | None:
     except TooManyParts:
         return TOO_MANY_PARTS
     except Exception:
-        session.service.logger.log(CRIT, traceback.format_exc(), uuid=session.connection.log_uuid)
+        session.connection.logcrit(traceback.format_exc())
         return NOT_WORKED
     return None

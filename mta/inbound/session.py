@@ -11,11 +11,12 @@ from mta.inbound.answers import refuse
 from mta.inbound.encryption import Starter, secure
 from mta.inbound.greeting import banner, look_up_rdns
 from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
+from mta.inbound.masking import MASK, shown
 from mta.inbound.proxy import is_proxy, meet_proxy
 from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
 from mta.inbound.unrecognized import unrecognized
 from mta.inbound.verbs import VERBS
-from mta.logger import CRIT, NOTICE, PROTOCOL
+from mta.logger import NOTICE, PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
 from mta.plugin.refusal import lines_of
 from mta.plugin.verdict import CONTINUE, DISCONNECT, OK, REJECTIONS
@@ -39,7 +40,6 @@ TOO_LONG = Reply(521, "Command line too long", "5.5.2", close=True)
 ANSWER_TOO_LONG = Reply(500, "Authentication exchange line is too long", "5.5.6", close=True)  # RFC 4954 6
 BROKEN_ANSWER = Reply(500, "Bare line feed: lines end with CRLF", "5.5.2", close=True)
 MAX_ANSWER = 12288  # RFC 4954 4: what a line of an authentication exchange may hold
-MASK = "***"
 BARE_NEWLINE = Reply(500, "Bare line feed: commands end with CRLF", "5.5.2")
 EIGHT_BIT = Reply(501, "Syntax error (8-bit characters not allowed)", "5.5.2")
 SHUTTING_DOWN = Reply(421, "Service not available, closing transmission channel", "4.3.2", close=True)
@@ -56,6 +56,7 @@ class Session:
     """Serves one client. `run` blocks until the client is gone and lets no exception out but GreenletExit."""
 
     __slots__ = (
+        "_after_auth",
         "_asked",
         "_commands",
         "_in_a_row",
@@ -93,6 +94,7 @@ class Session:
         self._in_a_row = 0
         self._introduced = False
         self._asked = False  # a plugin's question is open: the next line may be a password
+        self._after_auth = False
         self._loop_reply: Reply | None = None
         self._short_host = service.me.split(".", 1)[0]
         connection.local.host = service.me
@@ -245,7 +247,7 @@ class Session:
 
     def _answer(self, line: bytes) -> Reply | None:
         if self.service.logger.level >= PROTOCOL:
-            self._log_protocol("C: ", MASK if self._asked else _without_password(line))
+            self._log_command(line)
         self._asked = False
         if 0 < self.service.settings.max_commands < self._commands:
             return TOO_MANY_COMMANDS
@@ -389,11 +391,15 @@ class Session:
 
     # -- the log ------------------------------------------------------------------------------------------------------
 
+    def _log_command(self, line: bytes) -> None:
+        text, self._after_auth = (MASK, True) if self._asked else shown(line, self._after_auth)
+        self._log_protocol("C: ", text)
+
     def _log_protocol(self, direction: str, text: str) -> None:
-        self.service.logger.protocol(direction + text, uuid=self.connection.log_uuid)
+        self.connection.logprotocol(direction + text)
 
     def _log_fault(self) -> None:
-        self.service.logger.log(CRIT, traceback.format_exc(), uuid=self.connection.log_uuid)
+        self.connection.logcrit(traceback.format_exc())
 
     def _log_connect(self) -> None:
         if self.service.logger.level < NOTICE:
@@ -428,15 +434,6 @@ class Session:
                 "time": f"{time.time() - c.start_time:.3f}",
             },
         )
-
-
-def _without_password(line: bytes) -> str:
-    """A command as it may be logged: the argument of AUTH ends with a password."""
-    text = line.decode("utf-8", "replace")
-    if text.lstrip()[:4].upper() != "AUTH":
-        return text
-    words = text.split(None, 2)
-    return " ".join([*words[:2], MASK] if len(words) > 2 else words)
 
 
 def _flag(value: bool) -> str:

@@ -187,9 +187,7 @@ def _rcpt_reply(session: Session, address: Address, verdict: Verdict) -> Reply:
         return refusal
     if verdict.code is not OK and not (verdict.code is CONT and session.connection.relaying):
         if verdict.code is not CONT:
-            session.service.logger.alert(
-                "No plugin determined if relaying was allowed", uuid=session.connection.log_uuid
-            )
+            session.connection.logalert("No plugin determined if relaying was allowed")
         return Reply(550, f"I cannot deliver mail for {address}", "5.7.1")
     confirmed = session.run_hook("rcpt_ok", address)
     refusal = refuse("rcpt_ok", confirmed, address)

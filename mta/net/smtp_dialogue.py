@@ -29,7 +29,7 @@ class Dialogue:
     peer: address and port of the other side; tls: what was agreed, None in clear; farewell: the 421 that the peer has said; it will answer nothing more (RFC 5321 3.8).
     """
 
-    __slots__ = ("_read_line", "farewell", "logger", "peer", "tls", "uuid", "wire")
+    __slots__ = ("_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
 
     def __init__(self, wire: Wire, logger: Logger | None, uuid: str) -> None:
         self.wire = wire
@@ -38,6 +38,7 @@ class Dialogue:
         self.peer = _peer(wire)
         self.farewell: Reply | None = None
         self.tls: OpenSslLayer | None = None
+        self._secrets: list[str] | None = None  # credentials since the last command that was none
         self._read_line = partial(wire.read_line, MAX_REPLY_LINE)
 
     def say(self, lines: Sequence[str], phase: str, shown: str | None = None) -> None:
@@ -47,6 +48,7 @@ class Dialogue:
         before anything is sent; ConnectionLost.
         """
         data = encode(lines)
+        self._secrets = None if shown is None else (self._secrets or []) + secrets_of(lines, shown)
         if self._is_logged():
             self._note("C", lines if shown is None else [shown])
         try:
@@ -64,7 +66,10 @@ class Dialogue:
         except (OSError, EOFError) as error:
             raise _lost(error, phase) from error
         except ValueError as error:
-            raise MalformedReply(f"malformed reply, phase {phase}: {_why(error)}", phase) from error
+            why = censored(_why(error), self._secrets or ())
+            raise MalformedReply(f"malformed reply, phase {phase}: {why}", phase) from error
+        if self._secrets:
+            reply = _censored(reply, self._secrets)
         if reply.code == 421:
             self.farewell = reply
         if self._is_logged():
@@ -119,6 +124,25 @@ class Dialogue:
 def _single(line: bytes) -> Reply:
     """The reply that is one line: a host says the same few all day, and reading them is a third of our work."""
     return read_reply(lambda: line)
+
+
+def secrets_of(lines: Iterable[str], shown: str) -> list[str]:
+    """The credentials in lines of AUTH: the last words, unless the log may show them."""
+    words = [line.rpartition(" ")[2] for line in lines]
+    return [word for word in words if len(word) > 3 and word not in shown]
+
+
+def censored(text: str, secrets: Iterable[str]) -> str:
+    """A text of the peer's, which may quote what it was told, without the credentials."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _censored(reply: Reply, secrets: Iterable[str]) -> Reply:
+    text = "\n".join(reply.lines)
+    safe = censored(text, secrets)
+    return reply if safe == text else Reply(reply.code, safe, reply.enhanced, reply.close)
 
 
 def encode(lines: Sequence[str]) -> bytes:

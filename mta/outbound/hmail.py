@@ -100,40 +100,40 @@ class HMail:
 
     def logdata(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level DATA."""
-        self.logger.data(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.data(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logprotocol(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level PROTOCOL."""
-        self.logger.protocol(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.protocol(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logdebug(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level DEBUG."""
-        self.logger.debug(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.debug(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def loginfo(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level INFO."""
-        self.logger.info(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.info(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def lognotice(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level NOTICE."""
-        self.logger.notice(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.notice(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logwarn(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level WARN."""
-        self.logger.warn(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.warn(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logerror(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level ERROR."""
-        self.logger.error(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.error(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logcrit(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level CRIT."""
-        self.logger.crit(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.crit(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logalert(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level ALERT."""
-        self.logger.alert(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.alert(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)
 
     def logemerg(self, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write one line at level EMERG."""
-        self.logger.emerg(message, fields, origin=ORIGIN, uuid=self.todo.uuid)
+        self.logger.emerg(message, fields, origin=ORIGIN, uuid=self.todo.uuid, about=self)

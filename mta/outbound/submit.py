@@ -90,7 +90,9 @@ class Submitter:
         try:
             names = self._spool.commit(todos, hot or stream, now_ms, due_ms, passing=hot is not None)
         except (SpoolError, OSError) as error:
-            self._logger.error(f"cannot queue mail: {error}", origin="outbound", uuid=transaction.uuid)
+            self._logger.error(
+                f"cannot queue mail: {error}", origin="outbound", uuid=transaction.uuid, about=transaction
+            )
             transaction.results.add("outbound", {"err": str(error)})
             return Reply(451, "Queueing failed, try again later", "4.3.0")
         transaction.results.add("outbound", {"pass": "queued"})
@@ -132,7 +134,9 @@ class Submitter:
             header.add_leading("Received", f"({received}); {date_to_str(now)}")
 
     def _add_message_id(self, transaction: Transaction) -> None:
-        self._logger.info("Adding missing Message-Id header", origin="outbound", uuid=transaction.uuid)
+        self._logger.info(
+            "Adding missing Message-Id header", origin="outbound", uuid=transaction.uuid, about=transaction
+        )
         transaction.header.add("Message-Id", message_id(transaction.uuid, self._me))
 
     def _refuse(self, transaction: Transaction, verdict: Verdict) -> Reply:

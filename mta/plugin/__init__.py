@@ -1,15 +1,28 @@
 """What a plugin may import: everything here, and nothing from deeper inside the package."""
 
+from mta.config.log_kinds import FACILITIES
 from mta.config.passwords import StoredPassword
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
     AuthFlatFileSettings,
+    LoggingAdaptiveSettings,
+    LoggingApacheSettings,
+    LoggingConnectionIdSettings,
+    LoggingFileSettings,
+    LoggingJournaldSettings,
+    LoggingTransactionIdSettings,
+    LoggingWarnSettings,
     RelayDestDomainsSettings,
     RelaySettings,
+    SyslogSettings,
     TlsSettings,
 )
 from mta.connection import Connection, new_uuid
+from mta.log_files import LogFiles
+from mta.log_format import record_line, record_text
+from mta.log_writer import LogWriter
+from mta.logger import LEVEL_NAMES, LEVELS, Record
 from mta.message.addresses import Mailbox
 from mta.message.body import Body
 from mta.message.header import Header
@@ -38,6 +51,8 @@ from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
+from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
+from mta.plugin.log_sender import LogSender
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.queued import HMail, Todo
@@ -74,6 +89,9 @@ __all__ = [
     "DENYSOFTDISCONNECT",
     "DISCONNECT",
     "DSN",
+    "FACILITIES",
+    "LEVELS",
+    "LEVEL_NAMES",
     "NEXT_HOOK",
     "NULL",
     "OK",
@@ -97,6 +115,17 @@ __all__ = [
     "Header",
     "HostHealth",
     "Http",
+    "LogFiles",
+    "LogPlugin",
+    "LogSender",
+    "LogWriter",
+    "LoggingAdaptiveSettings",
+    "LoggingApacheSettings",
+    "LoggingConnectionIdSettings",
+    "LoggingFileSettings",
+    "LoggingJournaldSettings",
+    "LoggingTransactionIdSettings",
+    "LoggingWarnSettings",
     "Mailbox",
     "MalformedReply",
     "MessageStream",
@@ -108,6 +137,7 @@ __all__ = [
     "Plugin",
     "PluginError",
     "Receipt",
+    "Record",
     "Rejected",
     "RelayDestDomainsSettings",
     "RelaySettings",
@@ -117,7 +147,9 @@ __all__ = [
     "ScramCredentials",
     "Server",
     "SmtpClient",
+    "StandardErrorPlugin",
     "StoredPassword",
+    "SyslogSettings",
     "Timeouts",
     "TlsFailed",
     "TlsSettings",
@@ -138,7 +170,10 @@ __all__ = [
     "new_uuid",
     "organizational_domain",
     "parse_network",
+    "passes",
     "read_pool",
+    "record_line",
+    "record_text",
     "scram_available",
     "stored_credentials",
     "taking_turns",

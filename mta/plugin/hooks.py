@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mta import logger
-from mta.plugin.log_args import read_log_args
+from mta.plugin.log_args import read_log_args, uuid_of
 from mta.plugin.verdict import Answer
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ class Plugin:
     """Where the log methods write; None outside a server, for example in a test of one plugin."""
     _registrations: tuple[Registration, ...] = ()
     _threads: Threads | None = None
+    _log_level: int | None = None
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Let a class say `log_level = 7` as it says `timeout = 5`; the property stays in its place."""
+        super().__init_subclass__(**more)
+        if "log_level" in vars(cls):
+            cls._log_level = vars(cls)["log_level"]
+            del cls.log_level
 
     def register(self) -> None:
         """Read configuration, open databases, register further hooks. Raise to refuse to start."""
@@ -83,6 +91,20 @@ class Plugin:
             own = getattr(type(self), f"hook_{hook}")
             if own is not getattr(Plugin, f"hook_{hook}") and own is not None:
                 yield Registration(hook, getattr(self, f"hook_{hook}"))
+
+    @property
+    def log_level(self) -> int | None:
+        """The least important level of which hook_log wants to see records, 0 to 9; None: those that are printed.
+
+        Set it in the class, in register, or whenever settings change. It may be less important than the level of log.ini.
+        """
+        return self._log_level
+
+    @log_level.setter
+    def log_level(self, level: int | None) -> None:
+        self._log_level = level
+        if self.logger is not None:
+            self.logger.want(self.name, level)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that computes for long, such as a password hash, in a thread; the sessions go on meanwhile."""
@@ -111,7 +133,11 @@ class Plugin:
         return None
 
     def hook_log(self, record: Record) -> Answer:
-        """A log line is about to be written. Anything but None keeps it from standard output. No timeout."""
+        """A log line is about to be written. Every plugin is asked; anything but None keeps it from standard output.
+
+        record: `level`, `message`, `fields`, `origin`, `uuid`, `time`, and where it happened: `connection`,
+        `transaction`, `hook`, `plugin`. No timeout. What a plugin with this hook logs itself is shown to none.
+        """
         return None
 
     # ---- the connection
@@ -240,7 +266,8 @@ class Plugin:
         """Recipients were delivered. The answer is ignored."""
         return None
 
-    # ---- log lines: any order of text, mappings (key=value), and a connection, transaction or hmail for the uuid
+    # ---- log lines: any order of text, mappings (key=value), and a connection, transaction or hmail for the uuid;
+    # without one of these it is that of the hook which is being run
 
     def logdata(self, *args: Any) -> None:
         """Write a line at level DATA."""
@@ -284,8 +311,13 @@ class Plugin:
 
     def _log(self, level: int, args: tuple[Any, ...]) -> None:
         if self.logger is not None and self.logger.would_log(level):
-            message, fields, uuid = read_log_args(args)
-            self.logger.log(level, message, fields, origin=self.name, uuid=uuid)
+            message, fields, uuid, about = read_log_args(args)
+            running = logger.RUNNING.get()
+            if about is None and running is not None:
+                about, uuid = running.subject, uuid_of(running.subject)
+            self.logger.log(
+                level, message, fields, origin=self.name, uuid=uuid, about=about, plugin=self.name, parts=args
+            )
 
 
 HOOKS: tuple[str, ...] = tuple(

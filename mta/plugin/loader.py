@@ -87,6 +87,7 @@ def set_up(plugin: Plugin, config: Config, logger: Logger, server: Server, where
     """Give a plugin that has its name what it works with, and let it register. Raises PluginError; `where` is its place."""
     plugin.server = server
     plugin.logger = logger
+    plugin.log_level = plugin.log_level  # what the class says, now that there is a logger to tell
     plugin.config = config
     plugin.timeout = timeout_of(plugin, config)
     _register(plugin, where)

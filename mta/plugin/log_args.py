@@ -15,17 +15,17 @@ def uuid_of(subject: object) -> str:
     return "-"
 
 
-def read_log_args(args: Iterable[Any]) -> tuple[str, dict[str, Any] | None, str]:
-    """Sort log arguments into message, key=value fields (None without any) and uuid."""
+def read_log_args(args: Iterable[Any]) -> tuple[str, dict[str, Any] | None, str, object]:
+    """Sort log arguments into message, key=value fields (None without any), uuid, and whom that belongs to (or None)."""
     words: list[str] = []
     fields: dict[str, Any] = {}
-    uuid = "-"
+    uuid, about = "-", None
     for arg in args:
         found = uuid_of(arg)
         if found != "-":
-            uuid = found
+            uuid, about = found, arg
         elif isinstance(arg, Mapping):
             fields.update(arg)
         else:
             words.append(str(arg))
-    return " ".join(words), fields or None, uuid
+    return " ".join(words), fields or None, uuid, about

@@ -22,7 +22,8 @@ DEPRECATED: Final = {
     "dkim_verify": "dkim",
     "dnsbl": "dns-list",
     "dnswl": "dns-list",
-    "log.syslog": "syslog",
+    "log.syslog": "logging/syslog",
+    "logging/json": "logging/journald",
     "mail_from.access": "access",
     "mail_from.blocklist": "access",
     "mail_from.nobounces": "bounce",
@@ -37,6 +38,7 @@ DEPRECATED: Final = {
     "relay_acl": "relay",
     "relay_all": "relay",
     "relay_force_routing": "relay",
+    "syslog": "logging/syslog",
 }
 
 # No part starts with a dot, so a name can not lead out of the directory it is looked for in.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from gevent import get_hub
@@ -29,7 +30,8 @@ class Threads:
         if self._pool is None or self._pool.hub is not get_hub():
             self._pool = ThreadPool(min(MAX_THREADS, os.cpu_count() or 1), idle_task_timeout=IDLE_SECONDS)
         results: list[T] = []
-        error = self._pool.apply(_call, (results, lambda: function(*args, **kwargs)))
+        context = copy_context()  # so that what the function logs says in which hook, as here
+        error = self._pool.apply(_call, (results, lambda: context.run(function, *args, **kwargs)))
         if error is not None:
             raise error
         return results[0]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from gevent import GreenletExit
 
 from mta.connection import ClientGone
-from mta.logger import INFO
+from mta.logger import INFO, RUNNING, Running
 from mta.message.mime import TooManyParts
 from mta.plugin.deadline import Deadline, TookTooLong
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
+from mta.plugin.log_hook import LogHook
 from mta.plugin.verdict import CONT, CONTINUE, DENY, DENYSOFT, OK, REJECTIONS, Answer, Verdict, as_verdict
 from mta.smtp.dsn import DSN
 
@@ -77,7 +78,7 @@ def compile_chains(plugins: Iterable[Plugin]) -> dict[str, tuple[Call, ...]]:
 class HookRunner:
     """Runs the hooks of one server. `timeout_action` says what becomes of a plugin that takes too long."""
 
-    __slots__ = ("_logger", "_plugins", "_timeout_action", "chains")
+    __slots__ = ("_log_hook", "_logger", "_plugins", "_timeout_action", "chains")
 
     def __init__(
         self, plugins: Iterable[Plugin], logger: Logger, timeout_action: TimeoutAction = "defer"
@@ -85,6 +86,7 @@ class HookRunner:
         self._plugins = tuple(plugins)
         self._logger = logger
         self._timeout_action = timeout_action
+        self._log_hook = LogHook(logger)
         self.chains = compile_chains(self._plugins)
 
     def has(self, hook: str) -> bool:
@@ -103,8 +105,8 @@ class HookRunner:
         return self._run(chain, hook, subject, args)
 
     def on_record(self, record: Record) -> bool:
-        """Run hook log, for Logger.plugins_ready: True when the record shall be written."""
-        return self.run("log", record).code is CONT
+        """Run hook log, for Logger.plugins_ready: True when the record may be written."""
+        return self._log_hook.ask(self.chains["log"], record)
 
     def shutdown(self) -> None:
         """Tell every plugin that the server stops; one that fails or hangs does not keep it from stopping."""
@@ -127,6 +129,13 @@ class HookRunner:
         return said
 
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+        token = RUNNING.set(Running(hook, call.name, subject))  # what is logged meanwhile says so
+        try:
+            return self._ask_in_time(call, hook, subject, args)
+        finally:
+            RUNNING.reset(token)
+
+    def _ask_in_time(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
         deadline = Deadline(call.timeout) if call.timeout else None
         try:
             answer = _call(call, deadline, subject, args)
@@ -146,6 +155,7 @@ class HookRunner:
             {"function": call.function},
             origin=call.name,
             uuid=uuid_of(subject),
+            about=subject,
         )
         if self._timeout_action == "continue" or hook in NEVER_DEFERS:
             return CONTINUE
@@ -154,7 +164,10 @@ class HookRunner:
     def _too_large(self, call: Call, hook: str, subject: Any, error: TooManyParts) -> Verdict:
         """Not the plugin's fault: what it could not look at is not waved through, and will not be smaller next time."""
         self._logger.notice(
-            f"Plugin {call.name} gave up on hook {hook}: {error}", origin=call.name, uuid=uuid_of(subject)
+            f"Plugin {call.name} gave up on hook {hook}: {error}",
+            origin=call.name,
+            uuid=uuid_of(subject),
+            about=subject,
         )
         return Verdict(DENY, TOO_MANY_PARTS, call.name) if hook in GUARDS else CONTINUE
 
@@ -164,6 +177,7 @@ class HookRunner:
             {"function": call.function, "traceback": "".join(traceback.format_exception(error))},
             origin=call.name,
             uuid=uuid_of(subject),
+            about=subject,
         )
         return Verdict(DENYSOFT, "plugin failure", call.name) if hook in GUARDS else CONTINUE
 
@@ -183,7 +197,7 @@ class HookRunner:
         fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
         fields["retval"] = verdict.code.name
         fields["msg"] = _shown(hook, verdict)
-        self._logger.info("", fields, uuid=uuid_of(subject))
+        self._logger.info("", fields, uuid=uuid_of(subject), about=subject)
 
 
 def _call(call: Call, deadline: Deadline | None, subject: Any, args: tuple[Any, ...]) -> Answer:

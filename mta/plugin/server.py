@@ -92,6 +92,21 @@ class Server:
         self.public_ip = ""
         self.http: Http = NoHttp()
         self._queue: Queue | None = None
+        self._reopen: list[Callable[[], object]] = []
+
+    def on_reopen(self, reopen: Callable[[], object]) -> None:
+        """Have a function called at SIGHUP: open log files, and connections that log, anew."""
+        self._reopen.append(reopen)
+
+    def reopen(self) -> list[Exception]:
+        """Call what on_reopen was given, all of it; the worker does this at SIGHUP. Returns what went wrong."""
+        failed: list[Exception] = []
+        for reopen in self._reopen:
+            try:
+                reopen()
+            except Exception as error:
+                failed.append(error)
+        return failed
 
     def on_mail(self, queue: Queue) -> None:
         """Tell the server where mail goes; the worker does this once plugins are loaded. Before, mail is put off with 451."""

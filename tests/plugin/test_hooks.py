@@ -48,8 +48,8 @@ def test_registrations_do_not_leak_between_plugins():
 def test_log_lines_take_their_arguments_in_any_order():
     connection = with_mail(connection_from())
     for args in (("a", {"k": 1}, connection), (connection, {"k": 1}, "a"), ({"k": 1}, connection, "a")):
-        assert read_log_args(args) == ("a", {"k": 1}, f"{connection.uuid}.1")
-    assert read_log_args(("a", 1, None)) == ("a 1 None", None, "-")
+        assert read_log_args(args) == ("a", {"k": 1}, f"{connection.uuid}.1", connection)
+    assert read_log_args(("a", 1, None)) == ("a 1 None", None, "-", None)
 
 
 def test_whose_uuid_it_is():

@@ -16,6 +16,18 @@ from mta.config.schema.files import (
     QUEUE_DIR,
     VALUES,
 )
+from mta.config.schema.logging import (
+    EventSettings,
+    LoggingAdaptiveSettings,
+    LoggingApacheSettings,
+    LoggingConnectionIdSettings,
+    LoggingFileSettings,
+    LoggingJournaldSettings,
+    LoggingTransactionIdSettings,
+    LoggingWarnSettings,
+    LogSettings,
+    SyslogSettings,
+)
 from mta.config.schema.outbound import (
     ConnectionPoolSettings,
     LimitSettings,
@@ -35,7 +47,7 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
-from mta.config.schema.server import EventSettings, HttpSettings, LogSettings, SmtpSettings
+from mta.config.schema.server import HttpSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
@@ -57,6 +69,13 @@ __all__ = [
     "HttpSettings",
     "LimitSettings",
     "LogSettings",
+    "LoggingAdaptiveSettings",
+    "LoggingApacheSettings",
+    "LoggingConnectionIdSettings",
+    "LoggingFileSettings",
+    "LoggingJournaldSettings",
+    "LoggingTransactionIdSettings",
+    "LoggingWarnSettings",
     "OutboundPoolSettings",
     "OutboundRouteSettings",
     "OutboundSettings",
@@ -69,6 +88,7 @@ __all__ = [
     "SmtpForwardSettings",
     "SmtpSettings",
     "SpoolSettings",
+    "SyslogSettings",
     "TimeoutSettings",
     "TlsRedisSettings",
     "TlsReportSettings",
@@ -89,4 +109,12 @@ SETTINGS: tuple[type[Settings], ...] = (
     RelayDestDomainsSettings,
     SmtpForwardSettings,
     AuthFlatFileSettings,
+    LoggingWarnSettings,
+    LoggingConnectionIdSettings,
+    LoggingTransactionIdSettings,
+    LoggingAdaptiveSettings,
+    LoggingFileSettings,
+    SyslogSettings,
+    LoggingApacheSettings,
+    LoggingJournaldSettings,
 )

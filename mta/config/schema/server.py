@@ -1,13 +1,12 @@
-"""The server itself: smtp.ini, log.ini, http.ini."""
+"""The server itself: smtp.ini, http.ini."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from mta.config.kinds import (
     FLAG,
-    LEVEL,
     LIST,
     PORTS,
     TEXT,
@@ -50,26 +49,6 @@ class SmtpSettings(Settings):
             return self
         others = self.listen if "listen" in given else ()
         return replace(self, listen=(f"{self.listen_host}:{self.port}", *others))
-
-
-@dataclass(frozen=True, slots=True)
-class EventSettings(Settings):
-    """log.ini [events]: one JSON record for each thing that happens to a mail, see docs/Events.md."""
-
-    file: str = setting("events", "file", TEXT, "", "File that events are added to, one JSON object a line; relative to the installation. Empty: there are no events.")
-    headers: tuple[str, ...] = setting("events", "headers", LIST, (), "Header fields of a message, besides its Message-Id, that the event about its data shows.")
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings(Settings):
-    """log.ini: what is logged, and how. `level` is an upper-case name."""
-
-    FILE: ClassVar[str] = "log.ini"
-
-    level: str = setting("main", "level", LEVEL, "INFO", "Messages up to this level are written; each level includes those after it.")
-    timestamps: bool = setting("main", "timestamps", FLAG, False, "Put the time in front of each line.")
-    format: str = setting("main", "format", choice("default", "logfmt", "json"), "default", "How a line is written.")
-    events: EventSettings = field(default_factory=EventSettings, metadata={"group": EventSettings})
 
 
 @dataclass(frozen=True, slots=True)
