@@ -57,6 +57,8 @@ GEVENT = {
     "mta.net.clock",
     "mta.net.client_pool",
     "mta.plugin.offload",
+    "mta.plugin.program",
+    "mta.plugin.program_pipes",
     "mta.plugin.runner",
     "mta.inbound.listener",
     "mta.outbound.engine",

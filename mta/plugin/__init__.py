@@ -9,7 +9,7 @@ from mta.config.schema import (
     RelaySettings,
     TlsSettings,
 )
-from mta.connection import Connection, new_uuid
+from mta.connection import ClientGone, Connection, new_uuid
 from mta.message.addresses import Mailbox
 from mta.message.body import Body
 from mta.message.header import Header
@@ -40,6 +40,13 @@ from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
+from mta.plugin.program import (
+    Finished,
+    OutputTooLarge,
+    ProgramError,
+    ProgramNotStarted,
+    ProgramTimeout,
+)
 from mta.plugin.queued import HMail, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.server import Http, Server
@@ -86,6 +93,7 @@ __all__ = [
     "Body",
     "BrokenConversation",
     "ClientError",
+    "ClientGone",
     "Code",
     "ConnectFailed",
     "Connection",
@@ -93,6 +101,7 @@ __all__ = [
     "Deferral",
     "Denial",
     "Failure",
+    "Finished",
     "HMail",
     "Header",
     "HostHealth",
@@ -104,9 +113,13 @@ __all__ = [
     "NextHopError",
     "NoTlsHosts",
     "Notes",
+    "OutputTooLarge",
     "Params",
     "Plugin",
     "PluginError",
+    "ProgramError",
+    "ProgramNotStarted",
+    "ProgramTimeout",
     "Receipt",
     "Rejected",
     "RelayDestDomainsSettings",
