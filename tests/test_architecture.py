@@ -60,6 +60,7 @@ GEVENT = {
     "mta.plugin.program",
     "mta.plugin.program_pipes",
     "mta.plugin.runner",
+    "mta.plugin.watchdog",
     "mta.inbound.listener",
     "mta.outbound.engine",
     "mta.outbound.crew",
