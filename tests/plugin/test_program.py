@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import resource
 import signal
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from mta.paths import DOCS
 from mta.plugin import (
     DENYSOFT,
     Finished,
@@ -279,3 +282,12 @@ def test_it_belongs_into_the_hook_not_into_a_thread():
     plugin = Runs()
     with pytest.raises(RuntimeError, match="not into a thread of offload"):
         plugin.offload(plugin.run, ["true"])
+
+
+def test_the_page_names_all_arguments():
+    page = (DOCS / "Blocking.md").read_text(encoding="utf-8").split("## self.run")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (?!is raised)", page, re.MULTILINE)
+    assert rows == list(inspect.signature(Plugin.run).parameters)[1:]
+    assert set(re.findall(r"`(Program\w+|Output\w+)`", page)) == {
+        error.__name__ for error in (ProgramError, ProgramNotStarted, ProgramTimeout, OutputTooLarge)
+    }

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -91,13 +92,13 @@ class Postgres(Program):
         super().__init__(directory, port)
         import psycopg
 
-        binaries, data = needs.postgres(), directory / "data"
-        data.mkdir()
+        binaries = needs.postgres()
+        # Not below the directory of the tests, which is closed to other users.
+        self._data = data = Path(tempfile.mkdtemp(prefix="postgres-"))
         as_user: list[str] = []
         if os.geteuid() == 0:  # it does not run as root
             as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
             shutil.chown(data, "postgres", "postgres")
-            reachable(directory)
         init = [*as_user, str(binaries / "initdb"), "-D", str(data), "-U", "test", "-A", "trust", "--no-sync"]
         done = subprocess.run(init, capture_output=True, text=True, cwd="/")
         assert done.returncode == 0, done.stderr
@@ -126,6 +127,8 @@ class Postgres(Program):
         if hasattr(self, "_client"):
             self._client.close()
         super().stop()
+        if hasattr(self, "_data"):
+            shutil.rmtree(self._data, ignore_errors=True)
 
 
 SLAPD = """
@@ -291,13 +294,6 @@ class File(Backend):
 
     def release(self) -> None:
         (self.directory / "file").touch()
-
-
-def reachable(directory: Path) -> None:
-    """Let another user pass through to a directory of the tests."""
-    for each in (directory, *directory.parents):
-        if each.stat().st_uid == os.geteuid() and str(each) not in ("/", "/tmp"):
-            each.chmod(each.stat().st_mode | 0o011)
 
 
 class Backends:
