@@ -146,6 +146,22 @@ def house(root: Path) -> Iterator[tuple[Server, Backends]]:
             yield server, backends
 
 
+RUNS = '''
+"""Runs a program while it is loaded, and at VRFY."""
+
+from mta.plugin import OK, Plugin
+
+
+class Runs(Plugin):
+    def register(self):
+        self.system = self.run(["uname", "-s"]).stdout.decode().strip()
+
+    def hook_vrfy(self, connection, name):
+        done = self.run(["cat"], name.encode(), client=connection)
+        return OK, f"{self.system} {done.code} {done.stdout.decode()}"
+'''
+
+
 @pytest.fixture(scope="module")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Backends]]:
     with house(tmp_path_factory.mktemp("house")) as made:
@@ -206,6 +222,15 @@ def seconds_of_one_in_between(port: int) -> Iterator[float]:
         for _ in range(150):
             yield seconds_for(other)
             time.sleep(0.02)
+
+
+@pytest.mark.parametrize("nodes", [0, 2])
+def test_programs_run_while_plugins_are_loaded_and_in_workers(nodes: int, tmp_path: Path) -> None:
+    config = {"smtp.ini": f"listen=127.0.0.1:{{port}}\nnodes={nodes}\n", "plugins": "runs\n"}
+    with Server(tmp_path, config, {"runs.py": RUNS}) as server:
+        for _ in range(3):  # whichever worker it is
+            with RawClient(server.port) as client:
+                assert client.command("VRFY hello").endswith("Linux 0 hello")
 
 
 @pytest.mark.parametrize("nodes", [0, 2])

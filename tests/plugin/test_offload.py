@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import gevent
 from gevent.os import nb_write
@@ -101,6 +102,11 @@ def test_a_session_that_is_ended_waits_no_more():
     session.kill()
     assert isinstance(session.value, gevent.GreenletExit) and not pipe.ended
     pipe.release()
+
+
+def test_threads_give_way_soon():
+    Plugin().offload(pow, 2, 5)
+    assert sys.getswitchinterval() <= 0.001
 
 
 def test_a_thread_that_offloads_goes_on_itself():
