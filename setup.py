@@ -9,6 +9,11 @@ SHIPPED = ("plugins", "etc", "docs")
 PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
 SASL = ["scramp>=1.5"]
 REDIS = ["redis>=5"]
+CLIENTS = [
+    "requests>=2.31",
+    "psycopg[binary]>=3.2",
+    "ldap3>=2.9",
+]  # what plugins of the tests use; no plugin of ours does
 
 
 def version() -> str:
@@ -63,6 +68,7 @@ setup(
             *PASSWORDS,
             *SASL,
             *REDIS,
+            *CLIENTS,
         ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],

@@ -126,6 +126,7 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_ask",
+        "_is_gone",
         "_notes",
         "_proxy",
         "_relaying",
@@ -177,6 +178,7 @@ class Connection:
         self._proxy: Proxy | None = None
         self._ask: Callable[[int, str, float | None], str] | None = None
         self._starter: TlsStarter | None = None
+        self._is_gone: Callable[[], bool] | None = None
 
     @property
     def notes(self) -> Notes:
@@ -251,6 +253,15 @@ class Connection:
             raise ClientGone(str(error)) from error
 
     @property
+    def gone(self) -> bool:
+        """True when the client has hung up, or the session is over; looks, and waits for nothing.
+
+        A client that has said all it wants to say, and closed its half of the connection, looks the same. False outside a
+        session.
+        """
+        return self._is_gone is not None and self._is_gone()
+
+    @property
     def can_start_tls(self) -> bool:
         """True when start_tls would do something: a certificate is there, and TLS is not on already."""
         return self._starter is not None and not self.tls.enabled and self._starter.usable
@@ -274,6 +285,10 @@ class Connection:
     def on_ask(self, ask: Callable[[int, str, float | None], str] | None) -> None:
         """Tell the connection how a dialogue reaches the client, None when it no longer can; the session does this."""
         self._ask = ask
+
+    def on_look(self, is_gone: Callable[[], bool]) -> None:
+        """Tell the connection how to see that the client has gone; the session does this."""
+        self._is_gone = is_gone
 
     @property
     def log_uuid(self) -> str:

@@ -60,6 +60,7 @@ from mta.plugin.refusal import lines_of
 from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
+from mta.plugin.watchdog import Watchdog
 from mta.privileges import PrivilegesError, become, hand_over, identity
 from mta.version import VERSION
 
@@ -156,6 +157,7 @@ class Worker:
         self._switch_user()
         self._open_events()
         spool = self._open_spool()
+        self.watchdog = Watchdog(self._smtp.watchdog_ms / 1000, self.logger, self._writer.write)
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
         refuse(self._problems, self.install_dir)
@@ -317,6 +319,7 @@ class Worker:
             "started": self._began,
             "connections": self._listener.count,
             "listening": [str(endpoint) for endpoint, _ in self._bound],
+            "busy": self.watchdog.holds.as_values(),
         }
 
     def _make_service(self) -> Service:
@@ -347,6 +350,8 @@ class Worker:
         self._begin_http()
         self._started = True
         memory.settle()
+        self.watchdog.start()
+        self._undo.append(self.watchdog.stop)
         for endpoint, _ in self._bound if self._is_first else ():
             self.logger.log(NOTICE, f"Listening on {endpoint}", origin=ORIGIN)
         if self._is_first and not self.tls.usable and self._wants_tls():

@@ -79,6 +79,9 @@ def sites(status: Mapping[str, Any]) -> Iterable[str]:
         yield f"{key.replace('_', ' ') + ':':14}{status[key]}"
     if workers := status.get("workers"):
         yield f"{'workers:':14}{len(workers)} (processes {', '.join(str(each['pid']) for each in workers)})"
+    for name, busy in status["busy"]["plugins"].items():
+        times = f"{busy['count']} times, {busy['longest']:g} s at most"
+        yield escape(f"loop held by:  {name} ({times})")
     if status["disabled"]:
         yield "disabled:     outbound.ini has disabled=true"
     for each in status["suspensions"]:

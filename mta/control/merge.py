@@ -28,6 +28,7 @@ def merged_status(answers: Sequence[Answer]) -> dict[str, Any]:
         **answers[0],
         **{key: sum(answer[key] for answer in answers) for key in COUNTS},
         "started": min(answer["started"] for answer in answers),
+        "busy": _busy([answer["busy"] for answer in answers]),
         "disabled": any(answer["disabled"] for answer in answers),
         "sites": _sites([site for answer in answers for site in answer["sites"]]),
         "workers": [{key: answer[key] for key in OF_A_WORKER} for answer in answers],
@@ -57,6 +58,21 @@ def _joined(one: Answer, other: Answer) -> dict[str, Any]:
         "suspended": one["suspended"] or other["suspended"],
         "last_failure": one["last_failure"] or other["last_failure"],
     }
+
+
+def _busy(answers: Sequence[Answer]) -> dict[str, Any]:
+    """How long plugins kept the event loops: sums, and the longest of all."""
+    plugins: dict[str, dict[str, Any]] = {}
+    for name, figures in (pair for answer in answers for pair in answer["plugins"].items()):
+        known = plugins.get(name, {"count": 0, "seconds": 0.0, "longest": 0.0})
+        plugins[name] = {
+            "count": known["count"] + figures["count"],
+            "seconds": round(known["seconds"] + figures["seconds"], 3),
+            "longest": max(known["longest"], figures["longest"]),
+        }
+    columns = answers[0]["histogram"]
+    histogram = {column: sum(answer["histogram"][column] for answer in answers) for column in columns}
+    return {"plugins": plugins, "histogram": histogram}
 
 
 def _by_name(answers: Sequence[Answer]) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class Session:
         self._short_host = service.me.split(".", 1)[0]
         connection.local.host = service.me
         connection.on_ask(self.ask)
+        connection.on_look(lambda: wire.gone)
         connection.on_start_tls(Starter(self))
 
     def run(self) -> None:
@@ -369,6 +370,7 @@ class Session:
             pass  # the client went before it could read the last reply
         self.wire.discard_input()
         self.connection.on_start_tls(None)
+        self.connection.on_look(_gone_for_good)
         self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
         try:
             if self.service.events.on:
@@ -438,3 +440,7 @@ class Session:
 
 def _flag(value: bool) -> str:
     return "Y" if value else "N"
+
+
+def _gone_for_good() -> bool:
+    return True

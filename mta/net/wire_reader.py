@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mta.net.tls_layer import Layer
 
 READ_SIZE = 65536  # larger buffers make malloc map and unmap memory for every read
+TCP_ESTABLISHED = 1  # <netinet/tcp.h>, first byte of struct tcp_info
 GREEDY_READS = 16  # full reads in a row before other connections get their turn
 
 
@@ -113,6 +114,14 @@ class Reader(Writer):
     def heard(self) -> bool:
         """True when the peer has sent something already; never blocks, reads nothing."""
         return self.pending or bool(self._glance())
+
+    @property
+    def gone(self) -> bool:
+        """True when the peer has closed, whatever it sent before that; never blocks, reads nothing."""
+        try:
+            return self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED
+        except OSError:  # no TCP socket, or closed on this side
+            return self._glance() == b""
 
     def _glance(self) -> bytes | None:
         """The next byte that the kernel holds, b"" when the peer has closed, None when neither."""

@@ -18,7 +18,7 @@ from mta.config.schema import (
     SyslogSettings,
     TlsSettings,
 )
-from mta.connection import Connection, new_uuid
+from mta.connection import ClientGone, Connection, new_uuid
 from mta.log_files import LogFiles
 from mta.log_format import record_line, record_text
 from mta.log_writer import LogWriter
@@ -55,6 +55,13 @@ from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
 from mta.plugin.log_sender import LogSender
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
+from mta.plugin.program import (
+    Finished,
+    OutputTooLarge,
+    ProgramError,
+    ProgramNotStarted,
+    ProgramTimeout,
+)
 from mta.plugin.queued import HMail, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.server import Http, Server
@@ -104,6 +111,7 @@ __all__ = [
     "Body",
     "BrokenConversation",
     "ClientError",
+    "ClientGone",
     "Code",
     "ConnectFailed",
     "Connection",
@@ -111,6 +119,7 @@ __all__ = [
     "Deferral",
     "Denial",
     "Failure",
+    "Finished",
     "HMail",
     "Header",
     "HostHealth",
@@ -133,9 +142,13 @@ __all__ = [
     "NextHopError",
     "NoTlsHosts",
     "Notes",
+    "OutputTooLarge",
     "Params",
     "Plugin",
     "PluginError",
+    "ProgramError",
+    "ProgramNotStarted",
+    "ProgramTimeout",
     "Receipt",
     "Record",
     "Rejected",

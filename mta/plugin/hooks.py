@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mta import logger
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mta.plugin.denial import Denial
     from mta.plugin.offload import Threads
     from mta.plugin.outcome import Deferral, Failure, Receipt
+    from mta.plugin.program import Argument, Finished, Programs
     from mta.plugin.queued import HMail
     from mta.plugin.server import Server
     from mta.smtp.address import Address
@@ -49,6 +50,10 @@ class Plugin:
     """The name in config/plugins."""
     timeout: float | None = None
     """Seconds that one hook may take; 0 is for ever. A class that knows better than plugin_timeout says so here."""
+    max_threads: int = 0
+    """How many calls of `offload` compute at once; 0 means as many as there are processors, at most four."""
+    max_programs: int = 20
+    """How many programs of `run` run at once; further ones wait for their turn."""
     config: Config
     """The configuration of this plugin: its own defaults below the directory of the installation."""
     server: Server
@@ -65,6 +70,8 @@ class Plugin:
         if "log_level" in vars(cls):
             cls._log_level = vars(cls)["log_level"]
             del cls.log_level
+
+    _programs: Programs | None = None
 
     def register(self) -> None:
         """Read configuration, open databases, register further hooks. Raise to refuse to start."""
@@ -107,12 +114,43 @@ class Plugin:
             self.logger.want(self.name, level)
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that computes for long, such as a password hash, in a thread; the sessions go on meanwhile."""
+        """Call a function in a thread, and return or raise what it does; the other sessions go on meanwhile.
+
+        For what computes for long, such as a password hash, and for libraries in C that wait without letting others run. When
+        the time of the hook is up nobody waits any more, but a thread cannot be ended: it keeps its place until the function
+        returns.
+        """
         if self._threads is None:
             from mta.plugin.offload import Threads  # not at the top: most plugins need no threads
 
-            self._threads = Threads()
+            self._threads = Threads(self.max_threads)
         return self._threads.run(function, *args)
+
+    def run(
+        self,
+        cmd: Sequence[Argument],
+        input: bytes | None = None,
+        *,
+        timeout: float = 30.0,
+        max_output: int = 10 << 20,
+        env: Mapping[str, str] | None = None,
+        client: Connection | None = None,
+    ) -> Finished:
+        """Run a program to its end and return its exit status and what it wrote: `code`, `stdout`, `stderr`.
+
+        cmd: the program, looked up in PATH, and its arguments; never a shell. input: what it reads. timeout: seconds.
+        max_output: bytes of both streams together. env: set besides PATH, HOME, LANG, LC_ALL, TZ and TMPDIR, which are all it
+        gets of the server's environment. client: stop when this client has hung up.
+
+        It is killed, with all it has started, when it takes or writes too much, when the time of the hook is up, when the
+        session is ended, and when the client is gone. Raises ProgramNotStarted, ProgramTimeout and OutputTooLarge, which are
+        ProgramError; ClientGone, which a plugin lets through; RuntimeError inside `offload`.
+        """
+        if self._programs is None:
+            from mta.plugin.program import Programs
+
+            self._programs = Programs(self.max_programs)
+        return self._programs.run(cmd, input, timeout, max_output, env, client)
 
     # ---- the process
 

@@ -17,7 +17,16 @@ def site(name: str, busy: int, waiting: int, **more: Any) -> dict[str, Any]:
 def status(pid: int, *sites: dict[str, Any], **more: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("in_progress", "scheduled", "held", "ready", "parked"), 2)
     about = {"version": "1", "pid": pid, "started": 100.0 + pid, "connections": 3, "listening": ["[::0]:25"]}
-    return {**about, **counts, "disabled": False, "suspensions": [], "sites": list(sites), **more}
+    busy = {"plugins": {}, "histogram": {"100": 0, "more": 0}}
+    return {
+        **about,
+        **counts,
+        "busy": busy,
+        "disabled": False,
+        "suspensions": [],
+        "sites": list(sites),
+        **more,
+    }
 
 
 def test_status() -> None:
@@ -32,6 +41,28 @@ def test_status() -> None:
     assert [worker["pid"] for worker in whole["workers"]] == [7, 5]
     both = {"resting_until": "11:00", "suspended": True, "last_failure": "gone"}
     assert whole["sites"] == [{**site("b", 2, 9, **both), "concurrency": 10}, site("a", 1, 0)]
+
+
+def test_who_kept_the_event_loops_busy() -> None:
+    one = {
+        "plugins": {"slow": {"count": 1, "seconds": 0.3, "longest": 0.3}},
+        "histogram": {"100": 0, "more": 1},
+    }
+    other = {
+        "plugins": {
+            "slow": {"count": 2, "seconds": 0.4, "longest": 0.25},
+            "core": {"count": 1, "seconds": 0.1, "longest": 0.1},
+        },
+        "histogram": {"100": 1, "more": 2},
+    }
+    whole = merged("status", [status(7, busy=one), status(5, busy=other)])["busy"]
+    assert whole == {
+        "plugins": {
+            "slow": {"count": 3, "seconds": 0.7, "longest": 0.3},
+            "core": {"count": 1, "seconds": 0.1, "longest": 0.1},
+        },
+        "histogram": {"100": 1, "more": 3},
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import trustme
 from mta.net.clock import Clock, default_clock
 from mta.net.connect import connect
 from mta.net.wire import BareNewline, LineTooLong, Wire, WireTimeout
+from tests.support.server import eventually
 from tests.support.tls_layer import TlsLayer
 
 
@@ -211,6 +212,27 @@ def test_the_clock_forgets_closed_wires(pair) -> None:
     wire.close()
     with pytest.raises(OSError):
         wire.read_line()
+
+
+def test_gone(pair) -> None:
+    wire, peer = pair
+    assert not wire.gone
+    peer.sendall(b"x")
+    assert not wire.gone
+    peer.close()
+    assert eventually(lambda: wire.gone)  # though what it sent has not been read
+    assert wire.read_chunk() == b"x" and wire.gone
+    wire.close()
+    assert wire.gone
+
+
+def test_gone_on_a_unix_socket() -> None:
+    ours, peer = socket.socketpair()
+    wire = Wire(ours)
+    assert not wire.gone
+    peer.close()
+    assert wire.gone
+    wire.close()
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,17 @@ def program(name: str, package: str) -> str:
     return str(path)
 
 
+def postgres() -> Path:
+    """Return the directory with the programs of PostgreSQL, which Debian keeps out of every PATH, or end the test."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    initdb = find_program("initdb")
+    if initdb is None:
+        missing("initdb", "apt-get install postgresql")
+    return Path(str(initdb)).parent
+
+
 def npm_haraka() -> Path:
     """Return the directory of Haraka 3.1.6, or end the test."""
     program("node", "nodejs")
