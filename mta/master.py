@@ -35,7 +35,7 @@ from mta.processes.child import READY, Child, State, report
 from mta.processes.errors import StartError, refuse
 from mta.processes.fixed import Fixed
 from mta.processes.reception import Client, Reception
-from mta.processes.reload import Reload
+from mta.processes.reload import KEPT, Reload
 from mta.processes.signals import Signals
 from mta.processes.systemd import Notifier, passed_sockets
 from mta.processes.workers import ORIGIN, Workers
@@ -228,7 +228,7 @@ class Master:
     def _wait(self, fds: Iterable[int]) -> list[int]:
         now = time.monotonic()
         times = [
-            TICK,
+            min(TICK, self._patience / 2 or TICK),
             self._notifier.pause,
             self._workers.seconds(),
             self._reception.seconds(),
@@ -322,7 +322,7 @@ class Master:
         try:
             config = self._read_config()
         except (StartError, ConfigError) as error:
-            self._end_reload(str(error))
+            self._end_reload(f"{error}{KEPT}")
             return
         self._kept = self._fixed.changed(Fixed.read(config))
         for name in self._kept:
@@ -348,7 +348,7 @@ class Master:
         if self._stopping:
             callers, self._next = [*callers, *(self._next or [])], None
         elif reason:
-            self._logger.error(f"reload failed: {reason}; the workers stay as they are", origin=ORIGIN)
+            self._logger.error(f"reload failed: {reason}", origin=ORIGIN)
         else:
             self._logger.notice("all workers replaced", {"count": self._count}, origin=ORIGIN)
         if not self._stopping or running:

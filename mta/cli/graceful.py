@@ -27,7 +27,7 @@ def graceful(directory: Path) -> int:
     except NotRunning as error:
         raise CommandError(str(error)) from None
     except Refused as error:
-        raise CommandError(f"reload failed: {error}; the workers stay as they are") from None
+        raise CommandError(f"reload failed: {error}") from None
     for name in done["needs_restart"]:
         print(f"{name} has changed: that needs a restart")
     count = done["workers"]

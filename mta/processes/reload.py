@@ -7,6 +7,8 @@ from typing import Protocol
 
 from mta.processes.child import Child
 
+KEPT = "; the workers stay as they are"
+
 
 class Workers(Protocol):
     """What a reload does with the workers."""
@@ -32,6 +34,7 @@ class Reload:
 
     def __init__(self, slots: Iterable[int], workers: Workers, done: Callable[[str], None]) -> None:
         self._left = list(slots)
+        self._replaced = 0
         self._workers = workers
         self._done = done
         self.starting: Child | None = None
@@ -51,11 +54,13 @@ class Reload:
         if child is self.starting:
             self._workers.retire(child.slot, child)
             self._left.remove(child.slot)
+            self._replaced += 1
             self.starting = None
 
     def failed(self, reason: str) -> None:
         """The worker that we wait for can not start, or there is no time any more."""
-        self._end(reason)
+        stays = f"; {self._replaced} workers are new, the others stay" if self._replaced else KEPT
+        self._end(f"{reason}{stays}")
 
     def _end(self, reason: str) -> None:
         if not self.over:
