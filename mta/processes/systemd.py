@@ -23,6 +23,7 @@ class Notifier:
         self._address = environ.pop("NOTIFY_SOCKET", "")
         self.watchdog = _watchdog(environ)
         self._beaten = 0.0
+        self._status = ""
 
     @property
     def wanted(self) -> bool:
@@ -45,7 +46,9 @@ class Notifier:
 
     def status(self, status: str) -> None:
         """One line for `systemctl status`."""
-        self._send(f"STATUS={status}")
+        if status != self._status:
+            self._status = status
+            self._send(f"STATUS={status}")
 
     def beat(self) -> None:
         """We are alive: call it at least every `pause` seconds, more often does no harm."""
