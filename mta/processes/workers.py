@@ -24,6 +24,9 @@ from mta.processes.signals import Signals
 
 ORIGIN = "master"
 START_SECONDS = 120.0  # for a worker to be ready
+SHORTEST = (
+    3.0  # seconds; workers give a sign of life every second, or a little later when the machine is busy
+)
 LAST_WORDS = 5.0  # seconds for one that hangs to say where
 RETIRE = signal.SIGRTMIN  # a master to a worker; nothing else that is sent to a group of processes means that
 
@@ -146,7 +149,7 @@ class Workers:
         """End those that have done nothing for so many seconds, after they have told where they are. 0: nobody."""
         for child in self.all() if silence else ():
             silent = self.board.silent_for(child.line)
-            if child.until is None and silent is not None and silent > silence:
+            if child.until is None and silent is not None and silent > max(silence, SHORTEST):
                 self._logger.crit(
                     f"worker {child.slot} hangs for {silent:.0f} s", {"pid": child.pid}, origin=ORIGIN
                 )
