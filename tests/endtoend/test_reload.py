@@ -181,6 +181,27 @@ def test_a_successor_of_one_that_was_killed_waits_for_the_one_before_it_too(rela
     assert eventually(lambda: "queue loaded entries=1" in relay.log), relay.log[-2000:]
 
 
+def test_kill_old_and_new_workers_under_load(relay_to: RelayTo) -> None:
+    """In the middle of a reload one that finishes is killed, and one that has just begun: nothing is lost."""
+    with RecordingSink() as sink:
+        relay = relay_to(sink.port, config=CONFIG, plugins={"version.py": version(1)})
+        old = pids(relay)
+        crowd = Crowd(relay, itertools.count(1))
+        with RawClient(relay.port, timeout=60):
+            crowd.start()
+            crowd.wait_for(20)
+            assert graceful(relay).returncode == 0
+            alive = [pid for pid in old if os.path.exists(f"/proc/{pid}")]
+            for pid in (alive[0], pids(relay)[1]):
+                os.kill(pid, signal.SIGKILL)
+            crowd.join()
+        assert len(pids(relay)) == 2 and gone(*old)
+        promised = owed(crowd.acknowledged)
+        assert eventually(lambda: promised <= set(deliveries(sink)), 70, 0.1), relay.entries()
+        assert relay.wait_until_idle(70), relay.entries()
+    assert relay.entries() == []
+
+
 def only(relay: Server) -> int:
     """The process of the worker that serves; 0 when there is none."""
     said = json.loads(haraka("status", "-c", str(relay.directory), "--json").stdout)
