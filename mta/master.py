@@ -25,6 +25,7 @@ from mta.inherited import Inherited
 from mta.logger import Logger
 from mta.logger_setup import configure_from
 from mta.net.endpoint import Bound, EndpointError, bind_all
+from mta.outbound.journal_replay import replay_strangers
 from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
@@ -115,6 +116,7 @@ class Master:
         self._fixed = Fixed.read(config)
         self._queue = self._install_dir / config.value(QUEUE_DIR)
         open_directory(self._disk, self._queue)
+        self._replay_strangers()
         smtp = config.settings(SmtpSettings)
         self._identity = identity(smtp.user, smtp.group)
         state = state_directory(self._queue)
@@ -139,6 +141,14 @@ class Master:
         self._drain = max(self._drain, float(smtp.force_shutdown_timeout))
         self._sigint_drains = smtp.graceful_shutdown
         return config
+
+    def _replay_strangers(self) -> None:
+        try:
+            for step in replay_strangers(self._disk, self._count):
+                for problem in step.problems:
+                    self._logger.error(problem, origin=ORIGIN)
+        except SpoolError as error:
+            self._logger.crit(f"{error}; what is in it waits for the next start", origin=ORIGIN)
 
     def _open_control(self, state: Path) -> None:
         try:

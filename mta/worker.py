@@ -219,6 +219,7 @@ class Worker:
             self.logger,
             hostname=socket.gethostname(),
             share=self._share,
+            journal=self._settings.outbound.spool,
         )
         spool.open(locked=self._inherited is not None)
         self._undo.append(spool.close)

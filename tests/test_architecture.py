@@ -74,6 +74,7 @@ GEVENT = {
     "mta.inbound.listener",
     "mta.outbound.engine",
     "mta.outbound.crew",
+    "mta.outbound.journal",
     "mta.outbound.service",
     "mta.control.server",
 }

@@ -137,9 +137,13 @@ class Engine:
 
     # -- what comes in
 
+    def keeps(self, size: int) -> bool:
+        """True when a message of so many bytes would be delivered from memory, and as soon as there is room for that."""
+        return not self._paused and self._hot_bytes + size <= HOT_BYTES
+
     def wake(self, names: Sequence[QueueFileName], todos: Sequence[Todo], hot: HotMessage | None) -> None:
         """Take over entries that were just made; with `hot` their first attempt needs no disk."""
-        if hot is None or self._paused or self._hot_bytes + hot.size > HOT_BYTES:
+        if hot is None or not self.keeps(hot.size):
             for name in names:
                 self.put(Later(name, name.next_attempt))
             return

@@ -78,6 +78,7 @@ class Outbound:
         self._settings = settings
         self._routes = routes
         self._pools = pools
+        self._spool = spool
         self.pool = ClientPool(settings.connections)
         self._router = Router(resolver, runner, logger, settings, tls=tls)
         self._lay_out(settings)
@@ -113,7 +114,7 @@ class Outbound:
         self.engine = Engine(spool, self._attempts, waiting, logger, settings, self._guess)
         threads = Threads()
         self.desk = Desk(spool, self.engine, waiting, self._attempts, self._settler, logger, threads.run)
-        self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake)
+        self._submitter = Submitter(spool, runner, logger, settings, me, self.engine.wake, self.engine.keeps)
         self._me = me
         self._reporter: TlsReporter | None = None
         self._reporting: Greenlet[[], None] | None = None
@@ -196,6 +197,7 @@ class Outbound:
         self._deliverer.settings = settings
         self.pool.settings = settings.connections
         self._submitter.settings = settings
+        self._spool.configure(settings.spool)
         self._waits = schedule(settings)
         self._bouncer.settings = settings
         self._settler.configure(settings)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gevent import sleep
+
+from mta.config.schema import SpoolSettings
 from mta.logger import Logger
+from mta.outbound.journal import Journal
+from mta.outbound.journal_name import SegmentName
+from mta.outbound.journal_replay import replay, segments_in
 from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName, QueueNamer
 from mta.outbound.share import EVERYTHING, Share
 from mta.outbound.spool_chores import Chores
 from mta.outbound.spool_commit import Commit, MessageSource, commit_batch, remove
 from mta.outbound.spool_directory import open_directory, use_directory
 from mta.outbound.spool_disk import Disk
-from mta.outbound.spool_entry import read_block, read_entry, rewrite_entry
+from mta.outbound.spool_entry import Entry, read_block, read_entry, rewrite_entry
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
 from mta.outbound.spool_message import EntryMessage
 from mta.outbound.spool_threads import Batches, DiskThreads
@@ -25,7 +31,9 @@ __all__ = ["CorruptEntry", "EntryGone", "EntryMessage", "MessageSource", "Spool"
 
 ORIGIN = "outbound"
 READERS = 4  # threads; what writes has one of its own, so that no number of slow reads delays a 250
+FILES_ONLY = SpoolSettings(intake="files")
 NAMES_AT_ONCE = 2048
+REPLAY_AGAIN = 30.0  # seconds until another try when the disk did not let the journal be replayed
 
 T = TypeVar("T")
 
@@ -34,7 +42,8 @@ class Spool:
     """The entries in one directory, or our share of them. Blocks the greenlet that asks, never the event loop.
 
     hostname: becomes a part of file names. disk: another one than the real one, for tests. share: the names of others are
-    never touched. Times are milliseconds since 1970. Every method raises SpoolError when the disk refuses.
+    never touched. journal: what is kept there. Times are milliseconds since 1970. Every method
+    raises SpoolError when the disk refuses.
     """
 
     __slots__ = (
@@ -42,6 +51,7 @@ class Spool:
         "_commits",
         "_disk",
         "_fresh",
+        "_journal",
         "_logger",
         "_namer",
         "_share",
@@ -58,6 +68,7 @@ class Spool:
         hostname: str,
         disk: Disk | None = None,
         share: Share = EVERYTHING,
+        journal: SpoolSettings = FILES_ONLY,
     ) -> None:
         self.directory = directory
         self._logger = logger
@@ -69,6 +80,7 @@ class Spool:
         self._commits = Batches(self._writer, partial(commit_batch, self._disk), self._take_back)
         # The same thread as the commits: one more that wants the interpreter costs a relay of 1 KB 12 %.
         self._chores = Chores(self._writer)
+        self._journal = Journal(self._disk, self._writer, share, journal, logger, self._take_back)
         # What was made or moved since open(), until the walk is over: the walk must not meddle with it.
         self._fresh: set[str] | None = set()
 
@@ -86,8 +98,16 @@ class Spool:
             self.close()
             raise
 
+    def configure(self, settings: SpoolSettings) -> None:
+        """Take over other settings of the journal."""
+        self._journal.configure(settings)
+
     def close(self) -> None:
-        """Wait for what is under way and let the directory go. May be called again."""
+        """Wait for what is under way, make queue files of what the journal has, and let the directory go.
+
+        May be called again.
+        """
+        self._journal.close()
         self._writer.close()
         self._threads.close()
         self._disk.close_directory()
@@ -95,12 +115,18 @@ class Spool:
     # -- mail comes
 
     def commit(
-        self, todos: Sequence[Todo], message: MessageSource, now_ms: int, next_attempt_ms: int | None = None
+        self,
+        todos: Sequence[Todo],
+        message: MessageSource,
+        now_ms: int,
+        next_attempt_ms: int | None = None,
+        *,
+        passing: bool = False,
     ) -> list[QueueFileName]:
         """Keep a message: one entry for each todo, all or none, durable on return.
 
-        message.chunks() is called once for each todo, in another thread. If the calling greenlet is stopped
-        meanwhile, nothing is kept.
+        passing: it is about to be delivered, so the journal may have it. message.chunks() is called at most once for
+        each todo, in another thread. If the calling greenlet is stopped meanwhile, nothing is kept.
         """
         due_ms = now_ms if next_attempt_ms is None else next_attempt_ms
         names = [self._namer.new(now_ms, due_ms) for _ in todos]
@@ -108,7 +134,10 @@ class Spool:
             [(name.text, todo.encode()) for name, todo in zip(names, todos, strict=True)], message
         )
         self._hide_from_walk(name.text for name in names)
-        self._commits.do(commit)
+        if passing and self._journal.takes(message.size, len(todos)):
+            self._journal.commit(commit)
+        else:
+            self._commits.do(commit)
         if commit.error is not None:
             self._tell_left_behind(commit)
             if isinstance(commit.error, OSError):
@@ -118,8 +147,12 @@ class Spool:
 
     def _take_back(self, commit: Commit) -> None:
         """Nobody will acknowledge this message, so its sender repeats it."""
-        if commit.error is None:
-            commit.left_behind = self._threads.call(remove, self._disk, [name for name, _ in commit.entries])
+        names = [name for name, _ in commit.entries]
+        if commit.error is None and self._journal.holds(names[0]):
+            for name in names:
+                self._journal.forget(name)
+        elif commit.error is None:
+            commit.left_behind = self._threads.call(remove, self._disk, names)
         self._tell_left_behind(commit)
 
     def _tell_left_behind(self, commit: Commit) -> None:
@@ -132,8 +165,17 @@ class Spool:
         """Our entries that were there before open(), in no order, while mail may come in already. Once after open(), or
         again when it raised before it gave a name.
 
-        Removes left over temporary files, tells about files set aside and strange ones, as far as they are ours.
+        Removes left over temporary files, tells about files set aside and strange ones, as far as they are ours. What a
+        predecessor left in its journal becomes queue files first; when the disk does not allow that, it is tried again.
         """
+        leftovers = self._leftover_segments()
+        failed = yield from self._replay(leftovers)
+        yield from self._walk_files()
+        while failed:
+            sleep(REPLAY_AGAIN)
+            failed = yield from self._replay(leftovers)
+
+    def _walk_files(self) -> Iterator[QueueFileName]:
         names = self._disk.names()
         block = self._call("read the queue", _take, names)
         try:
@@ -146,6 +188,28 @@ class Spool:
         finally:
             self._fresh = None
 
+    def _leftover_segments(self) -> list[SegmentName]:
+        found = self._call("read the queue", lambda: segments_in(self._disk.names()))
+        return [
+            segment
+            for segment in found
+            if segment.belongs_to(self._share) and not self._journal.wrote(segment.text)
+        ]
+
+    def _replay(self, segments: Sequence[SegmentName]) -> Generator[QueueFileName, None, bool]:
+        """Yields entries that are files now; returns True when the disk did not let it come to an end."""
+        steps = replay(self._disk, segments)
+        try:
+            while (step := self._threads.call(next, steps, None)) is not None:
+                for problem in step.problems:
+                    self._logger.error(_readable(problem), origin=ORIGIN)
+                self._hide_from_walk(step.names)
+                yield from filter(None, map(_parsed, step.names))
+        except SpoolError as error:
+            self._logger.crit(f"{error}; trying again in {REPLAY_AGAIN:.0f} seconds", origin=ORIGIN)
+            return True
+        return False
+
     def _recognise(self, name: str) -> QueueFileName | None:
         bare = name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE)
         entry = _parsed(bare)
@@ -155,10 +219,10 @@ class Spool:
             self._sweep(name)
         elif name.startswith(SET_ASIDE):
             self._logger.warn(f"'Skipping' error file in queue folder: {_readable(name)}", origin=ORIGIN)
-        elif entry is None:
+        elif entry is None and SegmentName.parse(name) is None:
             self._logger.error(f"Unrecognized file in queue folder: {_readable(name)}", origin=ORIGIN)
         else:
-            return entry
+            return entry  # None for a segment of the journal
         return None
 
     def _is_ours(self, entry: QueueFileName | None) -> bool:
@@ -180,12 +244,20 @@ class Spool:
 
     def load(self, name: QueueFileName) -> tuple[Todo, EntryMessage]:
         """Read an entry; a small message is in memory then. Raises CorruptEntry, EntryGone."""
-        entry = self._call(f"read {name}", read_entry, self._disk, name.text)
+        entry = self._call(f"read {name}", self._read_entry, name.text)
         read = partial(self._call, f"read {name}", read_block, self._disk, name.text, entry.size)
         return entry.todo, EntryMessage(entry, read)
 
+    def _read_entry(self, name: str) -> Entry:
+        found = self._journal.read(name)
+        if found is None:
+            return read_entry(self._disk, name)
+        todo, message = found
+        return Entry(Todo.decode(todo), len(message), message, b"")
+
     def reschedule(self, name: QueueFileName, attempts: int, next_attempt_ms: int) -> QueueFileName:
         """Give an entry its next attempt; returns its new name. Raises EntryGone."""
+        self._journal.move_out(name.text)
         new = self._namer.next(name, attempts, next_attempt_ms)
         self._hide_from_walk((new.text,))
         self._chores.do("move", self._disk.rename, name.text, new.text)
@@ -193,11 +265,15 @@ class Spool:
 
     def rewrite(self, name: QueueFileName, todo: Todo) -> None:
         """Replace the envelope of an entry, durably and in one step; its message stays. Raises CorruptEntry, EntryGone."""
+        self._journal.move_out(name.text)
         self._hide_from_walk((name.text,))
         self._call(f"rewrite {name}", rewrite_entry, self._disk, name.text, todo.encode())
 
     def forget(self, name: QueueFileName) -> None:
         """Remove an entry that is done with; it is no error if it has gone."""
+        if self._journal.holds(name.text):
+            self._journal.forget(name.text)
+            return
         try:
             self._chores.do("remove", self._disk.unlink, name.text)
         except EntryGone:
@@ -206,12 +282,16 @@ class Spool:
     def sync(self) -> None:
         """Make durable which entries were moved or removed so far: retries do without, as repeating them does no harm."""
         self._chores.do("sync", self._sync_names, "the queue directory")
+        self._journal.sync()
 
     def _sync_names(self, _: str) -> None:
         self._disk.sync_directory()
 
     def quarantine(self, name: QueueFileName) -> None:
         """Set a corrupt entry aside as error.NAME, where no delivery finds it. Raises EntryGone."""
+        if self._journal.holds(name.text):
+            self._journal.set_aside(name.text)
+            return
         self._hide_from_walk((name.text,))
         self._chores.do("set aside", self._disk.rename, name.text, SET_ASIDE + name.text)
 

@@ -92,9 +92,18 @@ def _removed(disk: Disk, name: str) -> bool:
 
 def write_file(disk: Disk, name: str, todo: bytes, message: Iterator[bytes]) -> None:
     """Write one queue file and sync its data. Raises OSError; then remove the file."""
+    _write_synced(disk, name, lambda fd: _write_content(disk, fd, todo, message))
+
+
+def write_bytes(disk: Disk, name: str, data: bytes) -> None:
+    """Write any file and sync its data. Raises OSError; then remove the file."""
+    _write_synced(disk, name, lambda fd: disk.write(fd, data))
+
+
+def _write_synced(disk: Disk, name: str, write: Callable[[int], None]) -> None:
     fd = disk.create(name)
     try:
-        _write_content(disk, fd, todo, message)
+        write(fd)
         disk.sync(fd)
     except BaseException:
         _close_quietly(disk, fd)

@@ -65,6 +65,14 @@ class Disk:
         """Remove a file."""
         os.unlink(name, dir_fd=self._directory)
 
+    def exists(self, name: str) -> bool:
+        """True when there is a file of this name."""
+        try:
+            os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
     # -- files
 
     def create(self, name: str) -> int:
@@ -91,6 +99,11 @@ class Disk:
             if count == 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             written += count
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut a file that is being written off behind so many bytes, and go on there."""
+        os.ftruncate(fd, size)
+        os.lseek(fd, size, os.SEEK_SET)
 
     def sync(self, fd: int) -> None:
         """Make what was written durable."""

@@ -81,24 +81,30 @@ class Batches(Generic[J]):
         self._threads = threads
         self._work = work
         self._unwanted = unwanted
-        self._gathered: list[tuple[J, AsyncResult[None]]] = []
+        self._gathered: list[tuple[J, AsyncResult[None] | None]] = []
         self._running = False
 
     def do(self, job: J) -> None:
         """Have a job done and wait until it is."""
         done: AsyncResult[None] = AsyncResult()
-        waiting = (job, done)
-        self._gathered.append(waiting)
-        if not self._running:
-            self._running = True
-            spawn(self._run)
+        self._gather(job, done)
         try:
             done.get()
         except SpoolError:
             raise
         except BaseException:
-            self._give_up(waiting)
+            self._give_up(job, done)
             raise
+
+    def leave(self, job: J) -> None:
+        """Have a job done, and do not wait; nobody is told when that fails."""
+        self._gather(job, None)
+
+    def _gather(self, job: J, done: AsyncResult[None] | None) -> None:
+        self._gathered.append((job, done))
+        if not self._running:
+            self._running = True
+            spawn(self._run)
 
     def _run(self) -> None:
         while self._gathered:
@@ -111,18 +117,20 @@ class Batches(Generic[J]):
                     error if isinstance(error, SpoolError) else SpoolError(f"the spool failed: {error!r}")
                 )
                 for _, done in batch:
-                    done.set_exception(trouble)
+                    if done is not None:
+                        done.set_exception(trouble)
             else:
                 for _, done in batch:
-                    done.set(None)
+                    if done is not None:
+                        done.set(None)
         self._running = False
 
-    def _give_up(self, waiting: tuple[J, AsyncResult[None]]) -> None:
+    def _give_up(self, job: J, done: AsyncResult[None]) -> None:
         """Nobody waits for this job any more: leave it out if it has not begun, else undo it when it is done."""
-        if waiting in self._gathered:
-            self._gathered.remove(waiting)
+        if (job, done) in self._gathered:
+            self._gathered.remove((job, done))
         else:
-            spawn(self._undo, *waiting)
+            spawn(self._undo, job, done)
 
     def _undo(self, job: J, done: AsyncResult[None]) -> None:
         done.wait()

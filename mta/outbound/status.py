@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mta.outbound.journal_replay import living, segments_in
 from mta.outbound.qfile import QueueFileName
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_entry import read_block, read_entry
@@ -49,7 +50,13 @@ def list_queue(directory: Path, problem: Callable[[str], None]) -> Iterator[Queu
     Raises SpoolError when the directory cannot be read.
     """
     with _directory(directory) as disk:
+        told = set()
+        for name, todo, message in _in_journal(disk):
+            told.add(name.text)
+            yield QueuedEntry(name, Todo.decode(todo), len(message))
         for name in _entry_names(disk):
+            if name.text in told:
+                continue  # it became a file meanwhile
             try:
                 entry = read_entry(disk, name.text)
                 yield QueuedEntry(name, entry.todo, entry.size)
@@ -64,6 +71,10 @@ def list_queue(directory: Path, problem: Callable[[str], None]) -> Iterator[Queu
 def read_message(directory: Path, name: QueueFileName) -> Iterator[bytes]:
     """The message of an entry in SMTP form, in pieces. Raises SpoolError."""
     with _directory(directory) as disk:
+        for found, _, message in _in_journal(disk):
+            if found == name:
+                yield message
+                return
         entry = read_entry(disk, name.text)
         yield from EntryMessage(entry, partial(read_block, disk, name.text, entry.size)).chunks()
 
@@ -71,7 +82,9 @@ def read_message(directory: Path, name: QueueFileName) -> Iterator[bytes]:
 def stat_queue(directory: Path) -> QueueStat:
     """Count the entries in a queue directory. Raises SpoolError when it cannot be read."""
     with _directory(directory) as disk:
-        return QueueStat(directory, sum(1 for _ in _entry_names(disk)))
+        return QueueStat(
+            directory, sum(1 for names in (_in_journal(disk), _entry_names(disk)) for _ in names)
+        )
 
 
 @contextmanager
@@ -84,6 +97,13 @@ def _directory(path: Path) -> Iterator[Disk]:
         raise SpoolError(f"cannot read queue directory {path}: {describe(error)}") from error
     finally:
         disk.close_directory()
+
+
+def _in_journal(disk: Disk) -> Iterator[tuple[QueueFileName, bytes, bytes]]:
+    """Names, encoded todos and messages of the entries that have no file of their own yet."""
+    for mail in living(disk, segments_in(disk.names())):
+        for name, todo in mail.entries:
+            yield QueueFileName.parse(name), todo, mail.message
 
 
 def _entry_names(disk: Disk) -> Iterator[QueueFileName]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mta.transaction import Transaction
 
 Wake = Callable[[Sequence["QueueFileName"], Sequence["Todo"], HotMessage | None], None]
+Keeps = Callable[[int], bool]
 
 NO_RECEIVED = "disabled"
 DENIED = Refusal(550, "5.7.1", "Message denied")
@@ -37,10 +38,11 @@ DENIED_FOR_NOW = Refusal(450, "4.7.1", "Message denied temporarily")
 class Submitter:
     """Puts mail into the spool. me: our name in trace fields; `settings` may be changed at any time.
 
-    wake: told about every entry that was made, and given the message if it is in memory.
+    wake: told about every entry that was made, and given the message if it is in memory. keeps: tells whether a message of
+    so many bytes would be delivered from there.
     """
 
-    __slots__ = ("_logger", "_me", "_runner", "_spool", "_wake", "settings")
+    __slots__ = ("_keeps", "_logger", "_me", "_runner", "_spool", "_wake", "settings")
 
     def __init__(
         self,
@@ -50,12 +52,14 @@ class Submitter:
         settings: OutboundSettings,
         me: str,
         wake: Wake,
+        keeps: Keeps,
     ) -> None:
         self._spool = spool
         self._runner = runner
         self._logger = logger
         self._me = me
         self._wake = wake
+        self._keeps = keeps
         self.settings = settings
 
     def submit(self, transaction: Transaction) -> Reply:
@@ -76,10 +80,11 @@ class Submitter:
         now_ms = int(now * 1000)
         todos = split(transaction, self.settings.always_split, now_ms)
         due_ms = max(now_ms, int((transaction.hold_until or 0) * 1000))
+        stream = transaction.message_stream
         # What is held needs no place in memory.
-        hot = HotMessage.of(transaction.message_stream) if due_ms == now_ms else None
+        hot = HotMessage.of(stream) if due_ms == now_ms and self._keeps(stream.size) else None
         try:
-            names = self._spool.commit(todos, hot or transaction.message_stream, now_ms, due_ms)
+            names = self._spool.commit(todos, hot or stream, now_ms, due_ms, passing=hot is not None)
         except (SpoolError, OSError) as error:
             self._logger.error(f"cannot queue mail: {error}", origin="outbound", uuid=transaction.uuid)
             transaction.results.add("outbound", {"err": str(error)})

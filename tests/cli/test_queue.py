@@ -13,7 +13,6 @@ import pytest
 from tests.support import server
 from tests.support.command import haraka
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import queue_files
 from tests.support.server import Server, eventually
 
 MESSAGE = "Subject: hi\r\n\r\n.leading dot\r\nbody\r\n"
@@ -54,7 +53,7 @@ def deferred(relay: Server, *rcpts: str) -> list[dict]:
     for rcpt in rcpts:
         send(relay, rcpt)
     assert eventually(
-        lambda: [name.split("_")[2] for name in queue_files(relay.queue)] == ["1"] * len(rcpts), interval=0.05
+        lambda: [name.split("_")[2] for name in relay.entries()] == ["1"] * len(rcpts), interval=0.05
     )
     return listed(relay)
 

@@ -18,6 +18,7 @@ from tests.support.sink import RecordingSink
 
 SENDER = "sender@example.test"
 SMALL = b"Subject: small\r\n\r\nbody\r\n"
+PAGES = SMALL + (b"x" * 70 + b"\r\n") * 300  # does not fit into what is left of a segment's last page
 LARGE = b"Subject: large\r\n\r\n" + (b"x" * 70 + b"\r\n") * 30_000
 Mount = Callable[[Path], None]
 
@@ -55,23 +56,26 @@ def accepted(server: Server, rcpt: str) -> None:
         assert reply.startswith("250"), reply
 
 
-def test_no_space_in_the_queue(mount: Mount, relay_to: RelayTo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("intake, small", [("files", SMALL), ("journal", PAGES)])
+def test_no_space_in_the_queue(
+    intake: str, small: bytes, mount: Mount, relay_to: RelayTo, tmp_path: Path
+) -> None:
     """One entry waits for its retry when the disk fills up; it is delivered all the same."""
     mount(tmp_path / "relay" / "queue")
     later = {("rcpt", "later@example.com"): 1}
     with RecordingSink(
         lambda stage, address, attempt: "451 later" if attempt <= later.get((stage, address), 0) else None
     ) as sink:
-        relay = relay_to(sink.port, retries="1h")
+        relay = relay_to(sink.port, retries="1h", intake=intake)
         accepted(relay, "later@example.com")
         assert eventually(lambda: sink.attempts["rcpt", "later@example.com"] == 1)
         assert eventually(relay.deferred)
         before = relay.entries()
         filler = fill(relay.queue)
         refused(relay, LARGE)
-        refused(relay, SMALL)
+        refused(relay, small)
         with RawClient(relay.port) as client:  # many entries, one message: all or nothing
-            reply = client.send(SENDER, [f"refused@{n}.example.com" for n in range(20)], SMALL)
+            reply = client.send(SENDER, [f"refused@{n}.example.com" for n in range(20)], small)
             assert reply.startswith("451"), reply
         assert relay.entries() == before
         relay.flush()

@@ -55,11 +55,11 @@ def test_held_mail_keeps_its_envelope_and_its_time(
 ) -> None:
     relay = relay_to(sink.port)
     with RawClient(relay.port) as client:
-        begin(client, " HOLDFOR=6 RET=HDRS ENVID=QQ+2B1", " NOTIFY=NEVER ORCPT=rfc822;joe@example.com")
+        begin(client, " HOLDFOR=10 RET=HDRS ENVID=QQ+2B1", " NOTIFY=NEVER ORCPT=rfc822;joe@example.com")
         said = time.time()
         assert bdat(client, HEADER + b"\r\n", " LAST").startswith("250 ")
     (name,) = relay.entries()
-    assert abs(QueueFileName.parse(name).next_attempt / 1000 - said - 6) < 2
+    assert abs(QueueFileName.parse(name).next_attempt / 1000 - said - 10) < 2
     data = (relay.directory / "queue" / name).read_bytes()
     todo = Todo.decode(data[4 : 4 + int.from_bytes(data[:4], "big")])
     assert todo.mail_params == {"RET": "HDRS", "ENVID": "QQ+2B1"}

@@ -150,3 +150,28 @@ def test_kill_one_of_two_under_load(rounds: int, relay_to: RelayTo) -> None:
             duplicates += sum(count - 1 for count in deliveries(sink).values())
         assert relay.entries() == []
     print(f"\n{rounds} kills among {rounds * MESSAGES} messages: nothing lost, {duplicates} delivered twice")
+
+
+@pytest.mark.parametrize("nodes", [0, 1, 3])
+def test_another_number_of_workers_finds_what_was_in_the_journals(relay_to: RelayTo, nodes: int) -> None:
+    waiting = threading.Event()
+
+    def answer(stage: str, address: str, attempt: int) -> str | None:
+        if stage == "mail":
+            waiting.wait(60)
+        return None
+
+    with RecordingSink(answer) as sink:
+        relay = relay_to(sink.port, config=TWO)
+        send_through(relay, 0, "joe@b.test")
+        send_through(relay, 1, "sue@c.test")
+        assert len(list(relay.queue.glob("journal.?.2.*"))) == 2
+        assert sorted(map(slot_of, relay.entries())) == [0, 1]
+        relay.kill()
+        waiting.set()
+        smtp_ini = relay.directory / "config" / "smtp.ini"
+        smtp_ini.write_text(smtp_ini.read_text().replace("nodes=2", f"nodes={nodes}"))
+        relay.start()
+        sink.wait_for_rcpt("joe@b.test")
+        sink.wait_for_rcpt("sue@c.test")
+        assert relay.wait_until_idle()

@@ -15,7 +15,7 @@ from tests.support.outbound import queue_files
 from tests.support.sink import RecordingSink
 
 ROOT = Path(__file__).resolve().parents[2]
-THOUSAND = pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
+SLOW = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def answers(stage: str, address: str, attempt: int) -> str | None:
@@ -26,13 +26,21 @@ def answers(stage: str, address: str, attempt: int) -> str | None:
     return "451 4.2.0 later" if address.startswith("later") and attempt == 1 else None
 
 
-@pytest.mark.parametrize("kills", [30, THOUSAND])
-def test_random_kills_lose_nothing(kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "intake, kills",
+    [
+        ("files", 20),
+        ("journal", 20),
+        pytest.param("files", 300, marks=SLOW),
+        pytest.param("journal", 1000, marks=SLOW),
+    ],
+)
+def test_random_kills_lose_nothing(intake: str, kills: int, tmp_path: Path) -> None:
     seed = random.randrange(1_000_000)
     with RecordingSink(answers) as sink:
         command = [sys.executable, "-m", "tests.support.kill_rounds", str(tmp_path), str(sink.port)]
         done = subprocess.run(
-            [*command, str(kills), str(seed)], cwd=ROOT, capture_output=True, text=True, timeout=800
+            [*command, str(kills), str(seed), intake], cwd=ROOT, capture_output=True, text=True, timeout=800
         )
         assert done.returncode == 0, f"seed {seed}: {done.stderr}"
     got = Counter(rcpt for mail in sink.messages for rcpt in mail.rcpts)

@@ -1,13 +1,17 @@
 """kill -9 at each step: what docs/queue.md promises for every state of an entry."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mta.logger import Logger
+from mta.outbound.journal_record import END, MESSAGE, Damage, JournalMail, Record, ended, scan
+from mta.outbound.journal_replay import segments_in
 from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName
 from mta.outbound.spool import Spool
 from mta.outbound.spool_disk import Disk
@@ -18,14 +22,29 @@ ROOT = Path(__file__).resolve().parents[2]
 OLD, MOVED, REWRITTEN, FORGOTTEN, ALONE = (todo(number).uuid for number in (9, 1, 2, 3, 4))
 
 
-@pytest.fixture(scope="module")
-def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    directory = tmp_path_factory.mktemp("crash")
-    subprocess.run([sys.executable, "-m", "tests.support.spool_crash", str(directory)], cwd=ROOT, check=True)
+def kill_at_each_step(directory: Path, intake: str) -> list[Path]:
+    command = [sys.executable, "-m", "tests.support.spool_crash", str(directory), intake]
+    subprocess.run(command, cwd=ROOT, check=True)
     return sorted(directory.iterdir(), key=lambda path: int(path.name))
 
 
-def test_every_step_leaves_a_state_of_the_table(rounds: list[Path]) -> None:
+@pytest.fixture(scope="module")
+def in_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return kill_at_each_step(tmp_path_factory.mktemp("files"), "files")
+
+
+@pytest.fixture(scope="module")
+def in_journal(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return kill_at_each_step(tmp_path_factory.mktemp("journal"), "journal")
+
+
+@pytest.fixture(params=["in_files", "in_journal"])
+def rounds(request: pytest.FixtureRequest) -> list[Path]:
+    return request.getfixturevalue(request.param)
+
+
+def test_every_step_leaves_a_state_of_the_table(in_files: list[Path]) -> None:
+    rounds = in_files
     seen = Counter(state for directory in rounds for state in states(directory))
     assert {state for state, _ in seen} == {"S1", "S2", "S3", "S4", "S5"}
     assert all(rewriting for state, rewriting in seen if state == "S4"), "both names only while rewriting"
@@ -51,6 +70,39 @@ def state_of(queue: Path, name: str, names: set[str]) -> str:
         return "S4"
     content = (queue / (TEMPORARY + name)).read_bytes()
     return "S2" if content.endswith(LARGE) and content[4:5] == b"\n" else "S1"
+
+
+def test_every_step_leaves_a_state_of_the_journal_s_table(in_journal: list[Path]) -> None:
+    seen = Counter(state for directory in in_journal for state in journal_states(directory / "queue"))
+    assert set(seen) >= {"J2", "J3", "J4", "J4 file"}
+    assert any(unfinished(directory / "queue") for directory in in_journal), (
+        "none died in the middle of a record"
+    )
+
+
+def journal_states(queue: Path) -> Iterator[str]:
+    """Of each entry that has a record."""
+    came, done = set[str](), set[str]()
+    for found in records(queue):
+        if isinstance(found, Record):
+            came.update(names_in(found))
+            done.update(ended(found.payload) if found.kind == END else ())
+    for name in came:
+        file = (queue / name).exists()
+        yield "J4 file" if name in done and file else "J4" if name in done else "J3" if file else "J2"
+
+
+def unfinished(queue: Path) -> bool:
+    return any(isinstance(found, Damage) and found.unfinished for found in records(queue))
+
+
+def names_in(found: Record) -> list[str]:
+    return [name for name, _ in JournalMail.decode(found.payload).entries] if found.kind == MESSAGE else []
+
+
+def records(queue: Path) -> Iterator[Record | Damage]:
+    for segment in segments_in(os.listdir(queue)):
+        yield from scan(segment.marker, (queue / segment.text).read_bytes())
 
 
 def test_restart_finds_whole_entries_and_all_that_were_acknowledged(rounds: list[Path]) -> None:

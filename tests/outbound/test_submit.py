@@ -61,7 +61,13 @@ class Post:
         self.spool, self.disk = opened(directory, runner._logger)
         self.woken: list[tuple[list[str], list[list[str]], HotMessage | None]] = []
         self.submitter = Submitter(
-            self.spool, runner, runner._logger, OutboundSettings(**settings), "relay.test", self.wake
+            self.spool,
+            runner,
+            runner._logger,
+            OutboundSettings(**settings),
+            "relay.test",
+            self.wake,
+            keeps=lambda size: True,
         )
 
     def wake(self, names, todos, hot):

@@ -55,6 +55,10 @@ class SteppingDisk(Disk):
         self.before("write_rest", self.files[fd])
         super().write(fd, data[len(data) // 2 :])
 
+    def truncate(self, fd: int, size: int) -> None:
+        self.before("truncate", self.files[fd])
+        super().truncate(fd, size)
+
     def sync(self, fd: int) -> None:
         self.before("sync", self.files[fd])
         super().sync(fd)

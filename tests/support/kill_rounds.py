@@ -1,4 +1,4 @@
-"""Outbound sides that are killed at random moments: python -m tests.support.kill_rounds DIRECTORY PORT KILLS SEED.
+"""Outbound sides that are killed at random moments: python -m tests.support.kill_rounds DIRECTORY PORT KILLS SEED files|journal.
 
 Each round is a process that submits mail as fast as it can over the queue directory DIRECTORY/queue, delivers what is due to
 127.0.0.1:PORT, and is killed after some milliseconds. It writes the number of each message that was acknowledged to
@@ -23,7 +23,7 @@ from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 
-from mta.config.schema import OutboundSettings, SmarthostSettings  # noqa: E402
+from mta.config.schema import OutboundSettings, SmarthostSettings, SpoolSettings  # noqa: E402
 from mta.message.stream import MessageStream  # noqa: E402
 from mta.plugin.hooks import Plugin  # noqa: E402
 from mta.plugin.verdict import DENYSOFT  # noqa: E402
@@ -55,16 +55,17 @@ class Soon(Plugin):
 
 def main() -> None:
     directory, port, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    intake = sys.argv[5]
     chance = random.Random(seed)
     for number in range(1, kills + 1):
-        pid = fork(lambda number=number: submit_for_ever(directory, port, number))
+        pid = fork(lambda number=number: submit_for_ever(directory, port, intake, number))
         if number % 2:
             wait_for_more(directory / "acknowledged")
         _sleep(chance.uniform(*LIVES))
         os.kill(pid, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != -signal.SIGKILL:
             sys.exit(f"round {number} ended by itself")
-    pid = fork(lambda: empty(directory, port))
+    pid = fork(lambda: empty(directory, port, intake))
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
@@ -89,16 +90,17 @@ def fork(live: Callable[[], None]) -> int:
     os._exit(0)
 
 
-def site(directory: Path, port: int) -> Relay:
+def site(directory: Path, port: int, intake: str) -> Relay:
     found = Relay(directory / "queue", None, Soon(), temp_fail_intervals=(5,) * 50)
     host = SmarthostSettings(host=(f"127.0.0.1:{port}",), tls="off")
     found.settings = OutboundSettings(smarthost=host, temp_fail_intervals=(5,) * 50)
+    found.journal = SpoolSettings(intake=intake)
     return found.start()
 
 
-def submit_for_ever(directory: Path, port: int, round_number: int) -> None:
+def submit_for_ever(directory: Path, port: int, intake: str, round_number: int) -> None:
     ledger = os.open(directory / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    outbound = site(directory, port).outbound
+    outbound = site(directory, port, intake).outbound
     numbers = count(round_number * PER_ROUND)
 
     def submit() -> None:
@@ -113,8 +115,8 @@ def submit_for_ever(directory: Path, port: int, round_number: int) -> None:
     gevent.joinall([gevent.spawn(submit) for _ in range(SENDERS)], raise_error=True)
 
 
-def empty(directory: Path, port: int) -> None:
-    last = site(directory, port)
+def empty(directory: Path, port: int, intake: str) -> None:
+    last = site(directory, port, intake)
     with gevent.Timeout(LAST):
         while not last.empty():
             gevent.sleep(0.05)

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mta.config.schema import SpoolSettings
 from mta.logger import INFO, Logger
 from mta.notes import Notes
 from mta.outbound.hmail import HMail
 from mta.outbound.hot import HotMessage
 from mta.outbound.qfile import QueueFileName, QueueNamer
-from mta.outbound.spool import Spool
+from mta.outbound.spool import FILES_ONLY, Spool
 from mta.outbound.spool_disk import Disk
 from mta.outbound.todo import Todo
 from mta.smtp.address import Address
@@ -103,10 +104,10 @@ class FaultyDisk(Disk):
         return super().open(name)
 
 
-def opened(directory: Path, logger: Logger) -> tuple[Spool, FaultyDisk]:
+def opened(directory: Path, logger: Logger, journal: SpoolSettings = FILES_ONLY) -> tuple[Spool, FaultyDisk]:
     """An open spool in a directory, and the disk below it, sound so far. Close the spool."""
     disk = FaultyDisk()
-    spool = Spool(directory, logger, hostname="relay.test", disk=disk)
+    spool = Spool(directory, logger, hostname="relay.test", disk=disk, journal=journal)
     spool.open()
     return spool, disk
 

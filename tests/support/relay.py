@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mta.config.schema import OutboundSettings, SmarthostSettings
+from mta.config.schema import OutboundSettings, SmarthostSettings, SpoolSettings
 from mta.message.stream import MessageStream
 from mta.net.dns import Resolver
 from mta.outbound.hot import HotMessage
 from mta.outbound.limits import Limits
 from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName
 from mta.outbound.service import Outbound
+from mta.outbound.spool import FILES_ONLY
 from mta.outbound.suspensions import Suspensions
 from mta.plugin.hooks import Plugin
 from mta.smtp.address import Address
@@ -20,6 +21,7 @@ from tests.support.fake_mx import FakeMx
 from tests.support.outbound import opened, queue_files, todo_for, words
 from tests.support.plugins import runner_of
 from tests.support.ports import free_port
+from tests.support.queue_names import queue_names
 
 MESSAGE = b"Message-Id: <x@a.test>\r\nDate: Sun, 22 Nov 2026 01:21:39 +0000\r\nSubject: hi\r\n\r\nbody\r\n"
 
@@ -30,6 +32,7 @@ class Relay:
     resolver: Resolver | None = None
     limits: Limits | None = None
     suspensions: Suspensions | None = None
+    journal: SpoolSettings = FILES_ONLY
 
     def __init__(self, directory: Path, mx: FakeMx | None, *plugins: Plugin, **settings: object) -> None:
         self.directory = directory
@@ -40,7 +43,7 @@ class Relay:
 
     def open(self) -> Relay:
         runner, self.lines = runner_of(*self.plugins)
-        self.spool, self.disk = opened(self.directory, runner._logger)
+        self.spool, self.disk = opened(self.directory, runner._logger, self.journal)
         self.outbound = Outbound(
             spool=self.spool,
             resolver=self.resolver or Resolver(["127.0.0.1"], port=1, timeout=0.2, lifetime=0.2),
@@ -82,7 +85,7 @@ class Relay:
         return [QueueFileName.parse(text) for text in names]
 
     def empty(self) -> bool:
-        return not queue_files(self.directory)
+        return not queue_names(self.directory)
 
     def logged(self, text: str) -> list[str]:
         return [line for line in self.lines if text in line]

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from tests.support import proc
 from tests.support.ports import free_port
+from tests.support.queue_names import queue_names
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (sys.executable, str(ROOT / "bin" / "haraka"), "-c")
@@ -141,10 +142,11 @@ class Server:
         return proc.cpu_seconds(self.pid)
 
     def entries(self) -> list[str]:
-        """Return the names in the queue directory, temporary and set-aside files included, dot files not."""
-        if not self.queue.is_dir():
-            return []
-        return sorted(name for name in os.listdir(self.queue) if not name.startswith("."))
+        """Return the names in the queue directory, temporary and set-aside files included, dot files not.
+
+        Entries that are in the journal stand for its segments.
+        """
+        return queue_names(self.queue) if self.queue.is_dir() else []
 
     def waiting(self) -> list[str]:
         """Return the names of the entries that are to be delivered."""
@@ -200,9 +202,12 @@ RELAY_CONFIG = {
 }
 
 
-def outbound_ini(next_hop: int, retries: str = "5s*3") -> str:
+def outbound_ini(next_hop: int, retries: str = "5s*3", intake: str = "journal") -> str:
     """Return an outbound.ini that hands all mail to a loopback port and retries soon."""
-    return f"[main]\ntemp_fail_intervals={retries}\n\n[smarthost]\nhost=127.0.0.1:{next_hop}\ntls=off\n"
+    return (
+        f"[main]\ntemp_fail_intervals={retries}\n\n[smarthost]\nhost=127.0.0.1:{next_hop}\ntls=off\n"
+        f"\n[spool]\nintake={intake}\n"
+    )
 
 
 def relay(
@@ -211,9 +216,10 @@ def relay(
     config: Mapping[str, str | bytes] | None = None,
     *,
     retries: str = "5s*3",
+    intake: str = "journal",
     command: Sequence[str] = OURS,
     plugins: Mapping[str, str] | None = None,
 ) -> Server:
     """Return this server as a relay for loopback clients that hands all mail to one port; not yet started."""
-    files = {**RELAY_CONFIG, "outbound.ini": outbound_ini(next_hop, retries), **(config or {})}
+    files = {**RELAY_CONFIG, "outbound.ini": outbound_ini(next_hop, retries, intake), **(config or {})}
     return Server(directory, files, plugins, command=command)

@@ -1,4 +1,4 @@
-"""Kill a process at each step of an entry's life: python -m tests.support.spool_crash DIRECTORY.
+"""Kill a process at each step of an entry's life: python -m tests.support.spool_crash DIRECTORY files|journal.
 
 Round N works in DIRECTORY/N/queue and dies before its Nth system call. What it knew to be done when it died stands in
 DIRECTORY/N/done. Ends after the first round that survives.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+from mta.config.schema import SpoolSettings
 from mta.logger import Logger
 from mta.outbound.qfile import HELD_MS, TEMPORARY, QueueFileName
 from mta.outbound.spool import Spool
@@ -23,27 +24,34 @@ def main() -> None:
         directory.mkdir()
         pid = os.fork()
         if pid == 0:
-            live(directory, number)
+            live(directory, number, sys.argv[2])
             os._exit(0)
         status = os.waitpid(pid, 0)[1]
         if not os.WIFSIGNALED(status):  # it survived, or a step went wrong
             sys.exit(os.waitstatus_to_exitcode(status))
 
 
-def live(directory: Path, number: int) -> None:
+def live(directory: Path, number: int, intake: str) -> None:
     done = os.open(directory / "done", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def tell(word: str) -> None:
         os.write(done, f"{word}\n".encode())
 
     death = DieAt(number)
-    spool = Spool(directory / "queue", Logger(), hostname="h", disk=SteppingDisk(death))
+    spool = Spool(
+        directory / "queue",
+        Logger(),
+        hostname="h",
+        disk=SteppingDisk(death),
+        journal=SpoolSettings(intake, journal_max_message=2 * len(LARGE)),
+    )
     spool.open()
-    spool.commit([todo(9)], Message(SMALL), NOW)
+    spool.commit([todo(9)], Message(SMALL), NOW, passing=True)
     death.armed = True
-    (alone,) = spool.commit([todo(4, rcpts=2)], Message(SMALL), NOW)
+    (alone,) = spool.commit([todo(4, rcpts=2)], Message(SMALL), NOW, passing=True)
     tell("committed_alone")
-    moved, rewritten, forgotten = spool.commit([todo(1), todo(2, rcpts=2), todo(3)], Message(LARGE), NOW)
+    todos = [todo(1), todo(2, rcpts=2), todo(3)]
+    moved, rewritten, forgotten = spool.commit(todos, Message(LARGE), NOW, passing=True)
     tell("committed")
     moved = spool.reschedule(moved, 1, NOW + 64_000)
     tell("rescheduled")
@@ -52,6 +60,7 @@ def live(directory: Path, number: int) -> None:
     tell("rewritten")
     tell("forgetting")
     spool.forget(forgotten)
+    spool.sync()
     tell("forgotten")
     tell("quarantining")
     spool.quarantine(moved)

@@ -25,6 +25,7 @@ from mta.config.schema.outbound import (
     ReportSettings,
     SecuritySettings,
     SmarthostSettings,
+    SpoolSettings,
     TimeoutSettings,
     TlsReportSettings,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "SmarthostSettings",
     "SmtpForwardSettings",
     "SmtpSettings",
+    "SpoolSettings",
     "TimeoutSettings",
     "TlsRedisSettings",
     "TlsReportSettings",

@@ -120,6 +120,17 @@ class ReportSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolSettings(Settings):
+    """outbound.ini [spool]: how mail is kept until it is delivered."""
+
+    FILE: ClassVar[str] = "outbound.ini"
+
+    intake: str = setting("spool", "intake", choice("journal", "files"), "journal", "Small messages that can be delivered at once are kept in a journal, one file with one sync for many of them; what is not delivered at the first attempt becomes a queue file. `files`: every message is a queue file from the start.")
+    journal_max_message: int = setting("spool", "journal_max_message", whole(0, 16777216), 131072, "Bytes up to which a message is kept in the journal; larger ones are queue files.")
+    segment_bytes: int = setting("spool", "segment_bytes", whole(65536, 1073741824), 16777216, "Bytes after which the journal begins a new file; one is removed when all its mail is done with.")
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundSettings(Settings):
     """outbound.ini: mail on its way out."""
 
@@ -145,6 +156,7 @@ class OutboundSettings(Settings):
     connections: ConnectionPoolSettings = field(default_factory=ConnectionPoolSettings, metadata={"group": ConnectionPoolSettings})
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings, metadata={"group": TimeoutSettings})
     security: SecuritySettings = field(default_factory=SecuritySettings, metadata={"group": SecuritySettings})
+    spool: SpoolSettings = field(default_factory=SpoolSettings, metadata={"group": SpoolSettings})
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 

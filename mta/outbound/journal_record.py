@@ -1,0 +1,139 @@
+"""Records of a journal segment: messages that came, and names of entries that are done with, as bytes. Pure functions.
+
+    record  = marker kind length checksum head-checksum payload      ; big-endian, checksums are CRC-32
+    message = count *(name-length todo-length) *(name todo) message  ; kind M
+    end     = name *(LF name)                                        ; kind E
+
+The marker belongs to one segment and nobody outside knows it, so no message can pass for a record, and what follows a
+damaged record is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from zlib import crc32
+
+MESSAGE, END = b"M", b"E"
+MARKER_LENGTH = 8
+
+_HEAD = Struct(f">{MARKER_LENGTH}scII")
+_CHECK = Struct(">I")
+_COUNT = Struct(">I")
+_LENGTHS = Struct(">HI")
+HEAD_LENGTH = _HEAD.size + _CHECK.size
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A sound record: from `start` up to `end` in the segment."""
+
+    start: int
+    end: int
+    kind: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no record. unfinished: the segment ends before their record does, so nobody was promised it."""
+
+    start: int
+    end: int
+    unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JournalMail:
+    """One message and its entries: names of queue files with their encoded todos."""
+
+    entries: Sequence[tuple[str, bytes]]
+    message: bytes
+
+    def encode(self) -> bytes:
+        """The payload of a record."""
+        named = [(name.encode(errors="surrogateescape"), todo) for name, todo in self.entries]
+        lengths = [_LENGTHS.pack(len(name), len(todo)) for name, todo in named]
+        parts = [part for pair in named for part in pair]
+        return b"".join((_COUNT.pack(len(named)), *lengths, *parts, self.message))
+
+    @staticmethod
+    def decode(payload: bytes) -> JournalMail:
+        """The mail of a sound record's payload."""
+        (count,) = _COUNT.unpack_from(payload)
+        position = _COUNT.size + count * _LENGTHS.size
+        entries = []
+        for name_length, todo_length in _LENGTHS.iter_unpack(payload[_COUNT.size : position]):
+            middle = position + name_length
+            end = middle + todo_length
+            name = payload[position:middle].decode(errors="surrogateescape")
+            entries.append((name, payload[middle:end]))
+            position = end
+        return JournalMail(entries, payload[position:])
+
+
+def record(marker: bytes, kind: bytes, payload: bytes) -> bytes:
+    """A record as it is written."""
+    head = _HEAD.pack(marker, kind, len(payload), crc32(payload))
+    return head + _CHECK.pack(crc32(head)) + payload
+
+
+def end_record(marker: bytes, names: Sequence[str]) -> bytes:
+    """The record that these entries are done with, or lie in files of their own."""
+    return record(marker, END, "\n".join(names).encode(errors="surrogateescape"))
+
+
+def ended(payload: bytes) -> list[str]:
+    """The names in an end record."""
+    return payload.decode(errors="surrogateescape").split("\n")
+
+
+def scan(marker: bytes, data: bytes) -> Iterator[Record | Damage]:
+    """What a segment holds, in order; zeros between records are nothing."""
+    sound = position = 0  # everything before `sound` has been told
+    while (start := data.find(marker, position)) >= 0:
+        found = record_at(marker, data, start)
+        if found is None:
+            position = start + 1
+            continue
+        yield from _damage(data, sound, start)
+        yield found
+        sound = position = found.end
+    yield from _damage(data, sound, len(data))
+
+
+def record_at(marker: bytes, data: bytes, start: int) -> Record | None:
+    """The record that begins there, None when it is damaged."""
+    head = _head(marker, data, start)
+    if head is None:
+        return None
+    kind, length, checksum = head
+    end = start + HEAD_LENGTH + length
+    payload = data[start + HEAD_LENGTH : end]
+    if len(payload) != length or crc32(payload) != checksum:
+        return None
+    return Record(start, end, kind, payload)
+
+
+def _head(marker: bytes, data: bytes, start: int) -> tuple[bytes, int, int] | None:
+    """Kind, length and checksum of a record's payload."""
+    head = data[start : start + HEAD_LENGTH]
+    if len(head) < HEAD_LENGTH or _CHECK.unpack_from(head, _HEAD.size) != (crc32(head[: _HEAD.size]),):
+        return None
+    found, kind, length, checksum = _HEAD.unpack_from(head)
+    return (kind, length, checksum) if found == marker and kind in (MESSAGE, END) else None
+
+
+def _damage(data: bytes, start: int, end: int) -> Iterator[Damage]:
+    if data[start:end].strip(b"\0"):
+        yield Damage(start, end, end == len(data) and _is_cut_off(data, start))
+
+
+def _is_cut_off(data: bytes, start: int) -> bool:
+    """True when the segment ends in the middle of the record that begins there: its write was never finished."""
+    rest = len(data) - start
+    if rest < HEAD_LENGTH:
+        return True
+    length = _HEAD.unpack_from(data, start)[2]
+    return _head(data[start : start + MARKER_LENGTH], data, start) is not None and rest < HEAD_LENGTH + length
