@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mta.privileges import Identity, PrivilegesError, hand_over, identity
+from mta.control.master import ask_master
+from mta.privileges import Identity, PrivilegesError, become, hand_over, identity
 from tests.support import server
 from tests.support.needs import root
 from tests.support.proc import owners, tree
 from tests.support.server import eventually
 from tests.support.sink import RecordingSink
+from tests.support.workers import pids
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -59,6 +61,37 @@ def test_what_is_handed_over_and_what_is_not(tmp_path: Path) -> None:
     owner = {path.name: path.lstat().st_uid for path in (*queue.iterdir(), queue, tmp_path / "queue.state")}
     assert owner == {"entry": to.uid, "soft": to.uid, "hard": 0, "queue": to.uid, "queue.state": to.uid}
     assert precious.stat().st_uid == 0
+
+
+def test_new_workers_give_up_roots_rights_too_and_their_user_may_ask_for_them(tmp_path_factory) -> None:
+    root()
+    directory = Path(tmp_path_factory.mktemp("house"))
+    for part in (directory, *directory.parents):
+        if part.is_relative_to("/tmp") and part != Path("/tmp"):
+            part.chmod(0o755)  # pytest's own directories are root's alone
+    relay = server.relay(
+        directory, 9, {"smtp.ini": "listen=127.0.0.1:{port}\nuser=nobody\ngroup=daemon\nnodes=2\n"}
+    )
+    with relay:
+        old = pids(relay)
+        (directory / "config" / "smtp.ini").write_text(
+            f"listen=127.0.0.1:{relay.port}\nuser=daemon\nnodes=2\n"
+        )
+        state = directory / "queue.state"
+        asked = os.fork()
+        if asked == 0:  # an operator who is that user
+            try:
+                become(identity("nobody", "daemon"))
+                os._exit(0 if ask_master(state, "graceful", 60)["needs_restart"] else 2)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1]) == 0, relay.log
+        new = pids(relay)
+        assert set(new).isdisjoint(old)
+        assert "smtp.ini user has changed: that needs a restart" in relay.log
+        for pid in new:
+            assert owners(pid) == {"Uid": {NOBODY.pw_uid}, "Gid": {1}, "Groups": set()}
+    assert relay.returncode == 0
 
 
 @pytest.mark.parametrize("nodes", [0, 2])

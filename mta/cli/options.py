@@ -36,6 +36,10 @@ Usage: haraka -c DIR              start the server with the installation in DIR
        haraka tls self-signed [-c DIR] [--host NAME]... [-f]
                                   make a key and a certificate to begin with, in DIR/config or here;
                                   -f replaces those that are there
+       haraka status -c DIR [--json]
+                                  say how the server is and what each of its processes does; fails unless it is well
+       haraka --graceful -c DIR   replace the workers one by one: new plugin code and configuration, and no client
+                                  notices
        haraka --qlist -c DIR      list the mail that waits in the queue
        haraka --qstat -c DIR      count the mail that waits in the queue
        haraka --qunstick [DOMAIN] -c DIR
@@ -60,7 +64,8 @@ Long names: --configs --install --force --version --help --list --order --plugin
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `action` is one of run install version help list order qlist qstat qunstick qempty plugin test.
+    """What was asked for. `action` is one of run install version help list order graceful qlist qstat
+    qunstick qempty plugin test.
 
     name: of a page, a domain or a plugin. plugins, visit: what -t plays.
     """
@@ -88,6 +93,8 @@ _FLAGS = {
     "check": "check",
     "queue": "queue",
     "trace": "trace",
+    "status": "status",
+    "graceful": "--graceful",
     "order": "-o",
     "plugin": "-p",
     "test": "-t",
@@ -96,7 +103,7 @@ _FLAGS = {
     "qunstick": "--qunstick",
     "qempty": "--qempty",
 }
-_SWITCHES = ("version", "list", "order", "qlist", "qstat", "qempty")
+_SWITCHES = ("version", "list", "order", "graceful", "qlist", "qstat", "qempty")
 
 
 class Parser(argparse.ArgumentParser):
@@ -136,16 +143,17 @@ def parse(argv: list[str]) -> Options:
 
 def _parser() -> Parser:
     parser = Parser("haraka")
-    parser.add_argument("-c", "--configs", type=_directory)
+    parser.add_argument("-c", "--configs", type=directory)
     parser.add_argument("-f", "--force", action="store_true")
     actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("-i", "--install", type=_directory)
+    actions.add_argument("-i", "--install", type=directory)
     actions.add_argument("-h", "--help", nargs="?", const="")
     actions.add_argument("-v", "--version", action="store_true")
     actions.add_argument("-l", "--list", action="store_true")
     actions.add_argument("-o", "--order", action="store_true")
     actions.add_argument("-p", "--plugin", metavar="NAME")
     actions.add_argument("-t", "--test", metavar="PLUGIN", nargs="+", action="extend")
+    actions.add_argument("--graceful", action="store_true")
     actions.add_argument("--qlist", action="store_true")
     actions.add_argument("--qstat", action="store_true")
     actions.add_argument("--qunstick", nargs="?", const="", metavar="DOMAIN")
@@ -154,7 +162,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _directory(text: str) -> Path:
+def directory(text: str) -> Path:
+    """The value of -c: a path that is not empty."""
     if not text:
         raise argparse.ArgumentTypeError("the name of the directory is empty")
     return Path(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mta.counts import Counts
 from mta.events import Events
 from mta.plugin.offload import Threads
 
@@ -25,6 +26,7 @@ class Service:
 
     tls: what is needed for encryption; None in a server that does without. threads: for what computes for long.
     events: where sessions tell what happens in them.
+    messages: how many were received, put off and rejected since the start.
     submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
     """
 
@@ -39,6 +41,7 @@ class Service:
     tls: TlsServer | None = None
     threads: Threads = field(default_factory=Threads)
     events: Events = field(default_factory=Events)
+    messages: Counts = field(default_factory=Counts)
 
     @property
     def product(self) -> str:

@@ -92,14 +92,35 @@ class Server:
         self.public_ip = ""
         self.http: Http = NoHttp()
         self._queue: Queue | None = None
+        self._figures: Callable[[], Mapping[str, int]] = dict
+        self._sums: Callable[[], Mapping[str, int]] = dict
         self._reopen: list[Callable[[], object]] = []
 
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """How this process is at the moment, and what it has counted since its start; docs/Workers.md names the figures.
+
+        Empty until hook init_master or init_child.
+        """
+        return self._figures()
+
+    @property
+    def sums(self) -> Mapping[str, int]:
+        """The same figures of all workers together, with what those have counted that have ended; of others up to 1 s old."""
+        return self._sums()
+
+    def on_figures(
+        self, figures: Callable[[], Mapping[str, int]], sums: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Tell the server who knows its figures; the worker does this."""
+        self._figures, self._sums = figures, sums
+
     def on_reopen(self, reopen: Callable[[], object]) -> None:
-        """Have a function called at SIGHUP: open log files, and connections that log, anew."""
+        """Have a function called at SIGUSR1 and SIGHUP: open log files, and connections that log, anew."""
         self._reopen.append(reopen)
 
     def reopen(self) -> list[Exception]:
-        """Call what on_reopen was given, all of it; the worker does this at SIGHUP. Returns what went wrong."""
+        """Call what on_reopen was given, all of it; the worker does this. Returns what went wrong."""
         failed: list[Exception] = []
         for reopen in self._reopen:
             try:

@@ -290,6 +290,22 @@ def test_counting_survives_a_restart(tmp_path: Path, authority: trustme.CA) -> N
         each.dns.close()
 
 
+def test_what_a_predecessor_counts_to_its_end_is_added(tmp_path: Path, authority: trustme.CA) -> None:
+    """At a reload two processes count at the same time; the later one reads what is kept when the earlier one has ended."""
+    before, after = Desk(tmp_path, authority, {}), Desk(tmp_path, authority, {})
+    after.reporter.collect(result(failed="certificate-expired"))
+    before.reporter.collect(result())
+    before.reporter.collect(result(failed="certificate-expired"))
+    before.reporter.save()
+    after.reporter.collect(result())
+    after.reporter.save()
+    after.reporter.save()
+    (policy,) = after.diary.read(datetime.now(UTC).date()).policies("b.test").values()
+    assert (policy.successes, list(policy.failures.values())) == (2, [2])
+    for each in (before, after):
+        each.dns.close()
+
+
 def test_nothing_is_counted_when_nothing_is_reported(tmp_path: Path, authority: trustme.CA) -> None:
     desk = Desk(tmp_path, authority, {})
     desk.reporter.sender = None

@@ -15,6 +15,7 @@ from mta.net.endpoint import bind_all
 from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory
 from mta.outbound.spool_disk import Disk
+from mta.processes.board import Board
 from mta.worker import StartError, Worker
 from tests.support.hook_table import CELLS, FAILING, HANGS, RAISES, Cell, Failing, place_of
 from tests.support.install import eventually
@@ -82,10 +83,21 @@ def play(tmp_path: Path) -> Iterator[Callable[[str, Cell], None]]:
 
 def one_of_many(directory: Path, undo: list[Callable[[], object]]) -> Inherited:
     """What a master prepares for a second worker: only the first runs init_master."""
-    open_directory(Disk(), directory / "queue")
+    queue = directory / "queue"
+    open_directory(Disk(), queue)
     master, alive = os.pipe()
     undo.extend([lambda: os.close(master), lambda: os.close(alive)])
-    return Inherited(Share(1, 2), bind_all(["127.0.0.1:0"]), [], master)
+    board = Board(1)
+    return Inherited(
+        share=Share(1, 2),
+        smtp=bind_all(["127.0.0.1:0"]),
+        http=[],
+        master=master,
+        queue=queue,
+        identity=None,
+        board=board,
+        line=board.take(1),
+    )
 
 
 def does_not_start(cell: Cell, worker: Worker) -> None:
