@@ -126,6 +126,7 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_ask",
+        "_hears",
         "_notes",
         "_proxy",
         "_relaying",
@@ -176,6 +177,7 @@ class Connection:
         self._results: Results | None = None
         self._proxy: Proxy | None = None
         self._ask: Callable[[int, str, float | None], str] | None = None
+        self._hears: Callable[[float], bool] | None = None
         self._starter: TlsStarter | None = None
 
     @property
@@ -250,6 +252,22 @@ class Connection:
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
+    def talks_early(self, seconds: float = 0.0) -> bool:
+        """True when the client has spoken out of turn, or does within so many seconds; `early_talker` says so from then on.
+
+        For hooks that run before the greeting: the client has to wait for that (RFC 5321 4.3.1). A client that is silent is
+        kept waiting for the whole time, and nobody else. What it says is answered later, as usual. Commands that a load
+        balancer sent along with its PROXY header count as it found them.
+        Raises ClientGone when the client hangs up, which a plugin lets through, and RuntimeError outside a session.
+        """
+        if self._hears is None:
+            raise RuntimeError("this connection has no client to listen to")
+        try:
+            self.early_talker = self.early_talker or self._hears(seconds)
+        except (EOFError, OSError) as error:
+            raise ClientGone(str(error)) from error
+        return self.early_talker
+
     @property
     def can_start_tls(self) -> bool:
         """True when start_tls would do something: a certificate is there, and TLS is not on already."""
@@ -274,6 +292,10 @@ class Connection:
     def on_ask(self, ask: Callable[[int, str, float | None], str] | None) -> None:
         """Tell the connection how a dialogue reaches the client, None when it no longer can; the session does this."""
         self._ask = ask
+
+    def on_talks_early(self, hears: Callable[[float], bool] | None) -> None:
+        """Tell the connection how the client is listened to, None when it no longer can be; the session does this."""
+        self._hears = hears
 
     @property
     def log_uuid(self) -> str:

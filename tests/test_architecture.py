@@ -53,6 +53,7 @@ GEVENT = {
     "mta.config.watch",
     "mta.http.server",
     "mta.net.wire_waiting",
+    "mta.net.wire_reader",
     "mta.net.wire_writer",
     "mta.net.clock",
     "mta.net.client_pool",

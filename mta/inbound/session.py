@@ -86,6 +86,7 @@ class Session:
         self._short_host = service.me.split(".", 1)[0]
         connection.local.host = service.me
         connection.on_ask(self.ask)
+        connection.on_talks_early(wire.hears)
         connection.on_start_tls(Starter(self))
 
     def run(self) -> None:
@@ -334,6 +335,7 @@ class Session:
         self.wire.close()
         self._log_disconnect()
         self.connection.on_start_tls(None)
+        self.connection.on_talks_early(None)
         self.connection.on_ask(None)  # or the two would hold each other until the next garbage collection
 
     # -- the log ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mta.config.schema.connection import ConnectionSettings, ExtensionSettings
 from mta.config.schema.files import (
     ANTI_SPOOF,
+    BLOCK_ME_RECIPIENT,
     LISTS,
     LOG_TIMESTAMPS,
     LOGLEVEL,
@@ -34,12 +35,22 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
+from mta.config.schema.policies import (
+    DelayDenySettings,
+    EarlyTalkerSettings,
+    ProfileSettings,
+    RecordEnvelopeAddressesSettings,
+    StatusSettings,
+    TarpitSettings,
+    TooBusySettings,
+)
 from mta.config.schema.server import HttpSettings, LogSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
 __all__ = [
     "ANTI_SPOOF",
+    "BLOCK_ME_RECIPIENT",
     "LISTS",
     "LOGLEVEL",
     "LOG_TIMESTAMPS",
@@ -51,6 +62,8 @@ __all__ = [
     "AuthFlatFileSettings",
     "ConnectionPoolSettings",
     "ConnectionSettings",
+    "DelayDenySettings",
+    "EarlyTalkerSettings",
     "ExtensionSettings",
     "HttpSettings",
     "LimitSettings",
@@ -59,6 +72,8 @@ __all__ = [
     "OutboundRouteSettings",
     "OutboundSettings",
     "OutboundTlsSettings",
+    "ProfileSettings",
+    "RecordEnvelopeAddressesSettings",
     "RelayDestDomainsSettings",
     "RelaySettings",
     "ReportSettings",
@@ -66,10 +81,13 @@ __all__ = [
     "SmarthostSettings",
     "SmtpForwardSettings",
     "SmtpSettings",
+    "StatusSettings",
+    "TarpitSettings",
     "TimeoutSettings",
     "TlsRedisSettings",
     "TlsReportSettings",
     "TlsSettings",
+    "TooBusySettings",
 ]
 
 SETTINGS: tuple[type[Settings], ...] = (
@@ -86,4 +104,11 @@ SETTINGS: tuple[type[Settings], ...] = (
     RelayDestDomainsSettings,
     SmtpForwardSettings,
     AuthFlatFileSettings,
+    DelayDenySettings,
+    TarpitSettings,
+    EarlyTalkerSettings,
+    TooBusySettings,
+    RecordEnvelopeAddressesSettings,
+    StatusSettings,
+    ProfileSettings,
 )
