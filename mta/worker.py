@@ -30,6 +30,7 @@ from mta.config.schema import (
 )
 from mta.control import address as control_address
 from mta.control.orders import Orders
+from mta.control.queue import QueueControl
 from mta.control.server import ControlServer
 from mta.http.files import Files
 from mta.http.server import HttpServer
@@ -160,6 +161,7 @@ class Worker:
         control = self._listen_for_control(spool)
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
+        self._server.outbound = QueueControl(self.outbound, spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
         self._control = ControlServer(control, Orders(self.outbound, self._about), self.logger)
         self._run_init_hooks()

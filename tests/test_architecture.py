@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.outbound": (*NOUNS, "mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger"),
     "mta.http": ("mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
-    "mta.control": ("mta.outbound", "mta.net", "mta.logger"),
+    "mta.control": ("mta.outbound", "mta.plugin", "mta.net", "mta.logger"),
     "mta.inherited": ("mta.outbound", "mta.net"),
     "mta.worker": ("mta",),
     "mta.master": ("mta",),

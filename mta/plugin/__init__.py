@@ -4,10 +4,18 @@ from mta.config.passwords import StoredPassword
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
+    BLOCK_ME_RECIPIENT,
     AuthFlatFileSettings,
+    DelayDenySettings,
+    EarlyTalkerSettings,
+    ProfileSettings,
+    RecordEnvelopeAddressesSettings,
     RelayDestDomainsSettings,
     RelaySettings,
+    StatusSettings,
+    TarpitSettings,
     TlsSettings,
+    TooBusySettings,
 )
 from mta.connection import Connection, new_uuid
 from mta.message.addresses import Mailbox
@@ -37,11 +45,13 @@ from mta.plugin.denial import Denial
 from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
-from mta.plugin.hooks import Params, Plugin
+from mta.plugin.hooks import HOOKS, Params, Plugin
+from mta.plugin.outbound_queue import OutboundQueue, QueueError
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.queued import HMail, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
+from mta.plugin.secret import Secret
 from mta.plugin.server import Http, Server
 from mta.plugin.verdict import (
     CONT,
@@ -66,6 +76,7 @@ from mta.transaction import Transaction
 
 __all__ = [
     "ANTI_SPOOF",
+    "BLOCK_ME_RECIPIENT",
     "CONT",
     "DELAY",
     "DENY",
@@ -74,6 +85,7 @@ __all__ = [
     "DENYSOFTDISCONNECT",
     "DISCONNECT",
     "DSN",
+    "HOOKS",
     "NEXT_HOOK",
     "NULL",
     "OK",
@@ -91,7 +103,9 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "Deferral",
+    "DelayDenySettings",
     "Denial",
+    "EarlyTalkerSettings",
     "Failure",
     "HMail",
     "Header",
@@ -104,10 +118,14 @@ __all__ = [
     "NextHopError",
     "NoTlsHosts",
     "Notes",
+    "OutboundQueue",
     "Params",
     "Plugin",
     "PluginError",
+    "ProfileSettings",
+    "QueueError",
     "Receipt",
+    "RecordEnvelopeAddressesSettings",
     "Rejected",
     "RelayDestDomainsSettings",
     "RelaySettings",
@@ -115,13 +133,17 @@ __all__ = [
     "Results",
     "Route",
     "ScramCredentials",
+    "Secret",
     "Server",
     "SmtpClient",
+    "StatusSettings",
     "StoredPassword",
+    "TarpitSettings",
     "Timeouts",
     "TlsFailed",
     "TlsSettings",
     "Todo",
+    "TooBusySettings",
     "TooManyParts",
     "Transaction",
     "decode_xtext",

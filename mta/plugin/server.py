@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, Unpack
 
 from mta.notes import Notes
+from mta.plugin.outbound_queue import NoOutboundQueue, OutboundQueue
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -85,12 +86,17 @@ class Server:
 
     public_ip: the address that the Internet knows this server by, "" when the operator did not say.
     http: where plugins add their pages, at hook init_http.
+    outbound: the queue of the whole server, to look at and to steer.
+    keep_passwords: set it in register() if you need the password of a client that has logged in: `connection.notes.auth_passwd`
+    is a Secret with it then, unless the mechanism did not tell it to the server. Without that no password is kept.
     """
 
     def __init__(self) -> None:
         self.notes = Notes()
         self.public_ip = ""
         self.http: Http = NoHttp()
+        self.outbound: OutboundQueue = NoOutboundQueue()
+        self.keep_passwords = False
         self._queue: Queue | None = None
 
     def on_mail(self, queue: Queue) -> None:

@@ -37,7 +37,10 @@ ANTI_SPOOF = ValueFile(
     "Refuse MAIL FROM with a domain of host_list, unless the client may relay.",
 )
 BLOCK_ME_RECIPIENT = ValueFile(
-    "block_me.recipient", ADDRESS, "", "Address that takes mails whose senders are to be blocked; empty: none."
+    "block_me.recipient",
+    ADDRESS,
+    "",
+    "Address that takes mails whose senders are to be blocked; empty: none.",
 )
 
 VALUES: tuple[ValueFile[Any], ...] = (

@@ -82,5 +82,5 @@ class ProfileSettings(Settings):
     enabled: bool = setting("main", "enabled", FLAG, True, "Take samples.")
     interval: int = setting("main", "interval", whole(1, 1000), 5, "Milliseconds of processor time between two samples.")
     seconds: int = setting("main", "seconds", whole(1, 86400), 60, "Seconds that one file is about.")
-    keep: int = setting("main", "keep", whole(1, 10000), 20, "Files that are kept for each worker; older ones are removed.")
+    keep: int = setting("main", "keep", whole(1, 10000), 20, "Files that are kept; older ones are removed.")
     directory: str = setting("main", "directory", TEXT, "profile", "Directory of the files; relative to the installation.")
