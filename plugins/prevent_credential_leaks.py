@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 from mta.plugin import DENY, Answer, Connection, Plugin, Secret, Transaction
 
+# Markup that may stand inside a word; all other stands between two.
+INLINE = re.compile(
+    r"</?(?:a|b|big|code|em|font|i|mark|s|small|span|strong|sub|sup|tt|u)\b[^<>]*>", re.IGNORECASE
+)
 TAG = re.compile(r"<[^<>]*>")
 LEAK = "Credential leak detected: never give out your username/password to anyone!"
 
@@ -54,4 +58,4 @@ def texts_of(transaction: Transaction) -> Iterator[str]:
     for part in transaction.body.texts():
         yield part.bodytext
         if part.content_type == "text/html":
-            yield html.unescape(TAG.sub("", part.bodytext))
+            yield html.unescape(TAG.sub(" ", INLINE.sub("", part.bodytext)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from mta.plugin import (
 )
 
 THIS_MACHINE = ("127.0.0.0/8", "::1")
+JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 LISTED = 1000  # entries, unless the client asks for more
 MOST_LISTED = 100_000
 
@@ -65,7 +67,7 @@ class Status(Plugin):
             return DENY, str(error)
         except QueueError as error:
             return DENY, DSN.create(450, str(error), 3, 0)
-        return OK, Reply(211, json.dumps(result))
+        return OK, Reply(211, encoded(result))
 
     def run(self, argument: str) -> Any:
         """What a command comes to, as JSON knows it. Raises BadCommand, QueueError."""
@@ -117,6 +119,11 @@ class Status(Plugin):
             raise BadCommand(f"{file}: {result}")
         self.lognotice(f"{what} by STATUS", {"file": file})
         return "OK"
+
+
+def encoded(result: Any) -> str:
+    """JSON; a reply is cut into lines at its blanks (RFC 5321 4.5.3.1.5), so there are none that mean anything."""
+    return JSON_TEXT.sub(lambda text: text[0].replace(" ", r"\u0020"), json.dumps(result))
 
 
 def is_here(connection: Connection) -> bool:

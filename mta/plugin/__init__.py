@@ -17,7 +17,7 @@ from mta.config.schema import (
     TlsSettings,
     TooBusySettings,
 )
-from mta.connection import Connection, new_uuid
+from mta.connection import ClientGone, Connection, new_uuid
 from mta.message.addresses import Mailbox
 from mta.message.body import Body
 from mta.message.header import Header
@@ -98,6 +98,7 @@ __all__ = [
     "Body",
     "BrokenConversation",
     "ClientError",
+    "ClientGone",
     "Code",
     "ConnectFailed",
     "Connection",
