@@ -9,6 +9,7 @@ SHIPPED = ("plugins", "etc", "docs")
 PASSWORDS = ["argon2-cffi>=23", "bcrypt>=4", "libpass>=1.9"]
 SASL = ["scramp>=1.5"]
 REDIS = ["redis>=5"]
+TITLE = ["setproctitle>=1.3"]
 
 
 def version() -> str:
@@ -52,6 +53,7 @@ setup(
         "passwords": PASSWORDS,
         "sasl": SASL,
         "redis": REDIS,
+        "title": TITLE,
         "test": [
             "pytest>=8",
             "pytest-timeout",
@@ -62,6 +64,7 @@ setup(
             *PASSWORDS,
             *SASL,
             *REDIS,
+            *TITLE,
         ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
