@@ -26,8 +26,8 @@ class EarlyTalker(Plugin):
     def hook_connect(self, connection: Connection) -> Answer:
         if not self.cfg.pause or not self.is_suspect(connection):
             return None
-        # Looking up the client's name, and other plugins, made it wait already.
-        waited = time.time() - connection.start_time
+        # Looking up the client's name, and other plugins, made it wait already; a load balancer's header did not.
+        waited = 0.0 if connection.proxy.ip else time.time() - connection.start_time
         if not connection.talks_early(max(self.cfg.pause - waited, 0.0)):
             connection.results.add(self, {"pass": "early"})
             return None
@@ -55,6 +55,8 @@ class EarlyTalker(Plugin):
             return "relaying"
         if connection.remote.is_private:
             return "private"
+        if "xclient" in connection.notes:
+            return "xclient"  # its proxy has greeted it
         if connection.local.port in SUBMISSION:
             return "submission"
         if ip_in_list(connection.remote.ip, self.cfg.ip_whitelist):

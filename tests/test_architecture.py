@@ -8,7 +8,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 NOUNS = ("mta.connection", "mta.transaction", "mta.notes", "mta.results")
-GROUND = ("mta.version", "mta.paths", "mta.counts", "mta.memory", "mta.privileges", "mta.daemon")
+GROUND = (
+    "mta.version",
+    "mta.paths",
+    "mta.counts",
+    "mta.memory",
+    "mta.privileges",
+    "mta.daemon",
+    "mta.process_title",
+)
 
 # A room may import itself, GROUND, and what stands here. Longest match wins.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {

@@ -67,6 +67,7 @@ from mta.plugin.verdict import (
     Answer,
     Code,
 )
+from mta.process_title import Title, TitleBar, Traffic
 from mta.results import Results
 from mta.smtp.address import NULL, Address, AddressError
 from mta.smtp.dsn import DSN
@@ -141,11 +142,14 @@ __all__ = [
     "StoredPassword",
     "TarpitSettings",
     "Timeouts",
+    "Title",
+    "TitleBar",
     "TlsFailed",
     "TlsSettings",
     "Todo",
     "TooBusySettings",
     "TooManyParts",
+    "Traffic",
     "Transaction",
     "decode_xtext",
     "domain_key",

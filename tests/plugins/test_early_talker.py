@@ -202,6 +202,17 @@ def test_anything_else_with_the_header_is_the_clients(tmp_path, more):
         client.close()
 
 
+def test_the_client_of_a_proxy_was_greeted_there(tmp_path):
+    local = Local()
+    with inbound_with(tmp_path, ["xclient", "early_talker"], FOR_EVER, after=[local]) as inbound:
+        client = Client(inbound.port)
+        client.ask("EHLO proxy")
+        client.send(b"XCLIENT ADDR=192.0.2.1 NAME=client.example\r\nEHLO client.example\r\n")
+        assert client.read().startswith("220 ") and client.read().startswith("250")
+        assert deliver(client)[-1].startswith("250 ")
+        client.close()
+
+
 # ---- TLS from the start
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.plugin import Title, Traffic
 from tests.support.bundled import deliver
 from tests.support.client import RawClient
 from tests.support.plugins import StandInServer, logger_and_lines, plugins_of
@@ -33,22 +34,19 @@ def test_it_counts_what_happens(plugin):
         deliver(first, b"Subject: x\r\n\r\nx\r\n", "<b@example.com>", "<no@elsewhere.example>")
         first.close()
         second = Client(inbound.port)
-        assert eventually(lambda: plugin.concurrent == 1)
-        for tally in (plugin.connections, plugin.recipients, plugin.messages):
-            tally.tick()
-        title = plugin.title(4)
+        assert eventually(lambda: plugin.traffic.concurrent == 1)
+        title = plugin.title.after(4, plugin.traffic)
         second.close()
-        assert eventually(lambda: plugin.concurrent == 0)
+        assert eventually(lambda: plugin.traffic.concurrent == 0)
     assert title == ("Haraka cn=2 cc=1 cps=2/0.5/2 rcpts=2/2 rps=2/0.5/2 msgs=1/0.5 mps=1/0.25/1 out=0/0/0")
 
 
-def test_rates_are_of_the_last_second(plugin):
-    tally = plugin.connections
-    rates = []
-    for happened in (5, 1, 0):
-        tally.total += happened
-        tally.tick()
-        rates.append(tally.rates(2))
+def test_rates_are_of_the_last_second():
+    title, rates = Title(" (master)"), []
+    for total in (5, 6, 6):
+        text = title.after(2, Traffic(connections=total))
+        assert text.startswith("Haraka (master) cn=")
+        rates.append(re.search(r"cps=(\S+)", text)[1])
     assert rates == ["5/2.5/5", "1/3/5", "0/3/5"]
 
 
@@ -57,7 +55,8 @@ def test_the_queue_is_shown(plugin):
     server = StandInServer()
     server.outbound = type("Queue", (), {"counts": lambda self: counts})()
     plugin.server = server
-    assert plugin.title(1).endswith(" out=1/5/9")
+    assert plugin.out() == (1, 5, 9)
+    assert Title().after(1, Traffic(out=plugin.out())).endswith(" out=1/5/9")
 
 
 def shown(pid: int) -> str:
