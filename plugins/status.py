@@ -24,10 +24,21 @@ THIS_MACHINE = ("127.0.0.0/8", "::1")
 JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 LISTED = 1000  # entries, unless the client asks for more
 MOST_LISTED = 100_000
+SHOWN = 200  # characters
 
 
 class BadCommand(ValueError):
     """The client has to be told what is wrong with its command; the text says it."""
+
+
+class Told(Reply):
+    """An answer of which the log shows the beginning only."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        text = self.text
+        return f"{self.code} {text[:SHOWN]}{'...' if len(text) > SHOWN else ''}"
 
 
 class Status(Plugin):
@@ -67,7 +78,7 @@ class Status(Plugin):
             return DENY, str(error)
         except QueueError as error:
             return DENY, DSN.create(450, str(error), 3, 0)
-        return OK, Reply(211, encoded(result))
+        return OK, Told(211, encoded(result))
 
     def run(self, argument: str) -> Any:
         """What a command comes to, as JSON knows it. Raises BadCommand, QueueError."""
