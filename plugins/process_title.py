@@ -19,6 +19,7 @@ from mta.plugin import (
 )
 
 SECONDS = 1.0
+COUNTED = "pt_connect_run"
 WITHOUT = "without setproctitle ps shows a short name only (pip install haraka-mta[title])"
 
 
@@ -56,12 +57,15 @@ class ProcessTitle(Plugin):
     # ---- counting
 
     def hook_connect_init(self, connection: Connection) -> Answer:
-        self.traffic.connections += 1
-        self.traffic.concurrent += 1
+        if COUNTED not in connection.notes:  # a client that is greeted anew is still one connection
+            connection.notes[COUNTED] = True
+            self.traffic.connections += 1
+            self.traffic.concurrent += 1
         return None
 
     def hook_disconnect(self, connection: Connection) -> Answer:
-        self.traffic.concurrent -= 1
+        if connection.notes.pop(COUNTED, False):
+            self.traffic.concurrent -= 1
         return None
 
     def count_rcpt(self, connection: Connection, rcpt: Address, params: Params) -> Answer:

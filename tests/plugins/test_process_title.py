@@ -11,7 +11,7 @@ import pytest
 from mta.plugin import Title, Traffic
 from tests.support.bundled import deliver
 from tests.support.client import RawClient
-from tests.support.plugins import StandInServer, logger_and_lines, plugins_of
+from tests.support.plugins import StandInServer, connection_from, loaded, logger_and_lines, plugins_of
 from tests.support.server import RELAY_CONFIG, Server, eventually
 from tests.support.service import Client, Inbound, Local
 
@@ -39,6 +39,18 @@ def test_it_counts_what_happens(plugin):
         second.close()
         assert eventually(lambda: plugin.traffic.concurrent == 0)
     assert title == ("Haraka cn=2 cc=1 cps=2/0.5/2 rcpts=2/2 rps=2/0.5/2 msgs=1/0.5 mps=1/0.25/1 out=0/0/0")
+
+
+def test_who_is_greeted_twice_is_counted_once(tmp_path):
+    runner, _ = loaded("process_title", tmp_path)
+    plugin = runner._plugins[0]
+    connection = connection_from()
+    for hook in ("connect_init", "connect_init"):
+        runner.run(hook, connection)
+    assert (plugin.traffic.connections, plugin.traffic.concurrent) == (1, 1)
+    for hook in ("disconnect", "disconnect"):
+        runner.run(hook, connection)
+    assert (plugin.traffic.connections, plugin.traffic.concurrent) == (1, 0)
 
 
 def test_rates_are_of_the_last_second():
