@@ -70,6 +70,18 @@ def _detach(serve: Serve, log: int, writer: int, pid_file: Path) -> None:
         os._exit(status)
 
 
+def reopen(log_file: Path) -> str:
+    """Write to the file of that name from now on: the one that was open has been moved. "", or why it stays as it was."""
+    try:
+        log = _open_log(log_file)
+    except DaemonError as error:
+        return str(error)
+    for target in (1, 2):
+        os.dup2(log, target)
+    _close(log)
+    return ""
+
+
 def _redirect(log: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for fd, target in ((nothing, 0), (log, 1), (log, 2)):

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import gc
+import faulthandler
 import os
 import select
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
-import gevent
 from gevent.monkey import get_original
 
 from mta import paths
 from mta.check import preflight
 from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
-from mta.config.kinds import CPUS
 from mta.config.schema import QUEUE_DIR, HttpSettings, SmtpSettings
 from mta.control import address as control_address
-from mta.daemon import DaemonError, daemonize
+from mta.daemon import reopen
 from mta.inherited import Inherited
 from mta.logger import Logger
 from mta.logger_setup import configure_from
@@ -35,79 +29,31 @@ from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
-from mta.privileges import PrivilegesError, hand_over, identity
-from mta.worker import StartError, Worker, refuse
+from mta.privileges import PrivilegesError, give, hand_over, identity
+from mta.processes.board import Board
+from mta.processes.child import READY, Child, State, report
+from mta.processes.errors import StartError, refuse
+from mta.processes.fixed import Fixed
+from mta.processes.reception import Client, Reception
+from mta.processes.reload import KEPT, Reload
+from mta.processes.signals import Signals
+from mta.processes.systemd import Notifier, passed_sockets
+from mta.processes.workers import ORIGIN, Workers
+from mta.version import VERSION
+from mta.worker import RETIRE_EXTRA, Worker
 
-ORIGIN = "master"
-SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOPS = (signal.SIGTERM, signal.SIGINT)
-READY = b"ok\n"
-MAX_REPORT = 4096  # bytes; a pipe takes so many at once
-LOOK = 0.1  # seconds between two looks for signals while workers start
+TAKEN = (signal.SIGCHLD, *STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 LONG_LIFE = 10.0  # seconds; a worker that lived so long is replaced at once
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-LONGEST_WAIT = 3600.0
+TICK = 5.0  # seconds between two looks at how the workers are
+MARGIN = 15.0  # seconds that a worker may take to end besides what it may wait for clients and next hops
+AT_ONCE = 5.0  # seconds for one that shall wait for nobody
+STOPPING = "the server is stopping"
 
-# The real ones: those of gevent would make an event loop here, and the workers would have a copy of it.
-_fork: Callable[[], int] = get_original("os", "fork")
-_waitpid: Callable[[int, int], tuple[int, int]] = get_original("os", "waitpid")
+# The real one: that of gevent would make an event loop here, and the workers would have a copy of it.
 _close: Callable[[int], None] = get_original("os", "close")
 _select = get_original("select", "select")
-
-
-Tell = Callable[[str], None]
-"""Called once: with "" when the server is ready, or with the line that says why it can not start."""
-
-
-def run(install_dir: Path) -> int:
-    """Serve one installation until a signal ends it, or put it into the background.
-
-    The exit status: 1 with one line on stderr if it can't start.
-    """
-    smtp = _settings(install_dir)
-    if not smtp.daemonize:
-        return serve(install_dir, _complain)
-    files = (install_dir / smtp.daemon_log_file, install_dir / smtp.daemon_pid_file)
-    try:
-        return daemonize(partial(serve, install_dir), *files)
-    except DaemonError as error:
-        _complain(str(error))
-        return 1
-
-
-def serve(install_dir: Path, tell: Tell) -> int:
-    """Serve one installation until a signal ends it; the exit status."""
-    try:
-        count = workers_of(install_dir)
-        if count:
-            return Master(install_dir, count).run(lambda: tell(""))
-        worker = Worker(install_dir)
-        worker.start()
-    except StartError as error:
-        tell(str(error))
-        return 1
-    tell("")
-    worker.serve()
-    return 0
-
-
-def _complain(error: str) -> None:
-    if error:
-        print(f"haraka: {error}", file=sys.stderr)
-
-
-def _settings(install_dir: Path) -> SmtpSettings:
-    """smtp.ini; what is wrong there is told by who starts."""
-    try:
-        return Config(install_dir, paths.ETC, lambda problem: None).settings(SmtpSettings)
-    except ConfigError:
-        return SmtpSettings()
-
-
-def workers_of(install_dir: Path) -> int:
-    """How many workers smtp.ini asks for, 0 for one process without a master. What is wrong there is told by who starts."""
-    nodes = _settings(install_dir).nodes
-    return len(os.sched_getaffinity(0)) if nodes == CPUS else nodes
 
 
 def pause_after(lived: float, last: float) -> float:
@@ -115,33 +61,24 @@ def pause_after(lived: float, last: float) -> float:
     return 0.0 if lived >= LONG_LIFE else min(max(2 * last, FIRST_PAUSE), LONGEST_PAUSE)
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A worker that was forked. report: where it says that it is ready, or why it can not start.
-
-    began: by time.monotonic(), after a pause of so many seconds.
-    """
-
-    pid: int
-    slot: int
-    report: int
-    began: float
-    pause: float = 0.0
-
-
 class Master:
-    """One server of `count` workers; log_fd: where the log goes."""
+    """One server of `count` workers. log_fd: where the log goes; log_file: its name, if it is ours to open again."""
 
-    def __init__(self, install_dir: Path, count: int, log_fd: int = 1) -> None:
+    def __init__(self, install_dir: Path, count: int, log_fd: int = 1, log_file: Path | None = None) -> None:
         self._install_dir = install_dir
         self._count = count
         self._log_fd = log_fd
+        self._log_file = log_file
         self._logger = Logger(colours=os.isatty(log_fd), write=self._write)
-        self._children: dict[int, Child] = {}  # by process
+        self._notifier = Notifier()
         self._due: dict[int, tuple[float, float]] = {}  # by slot: when it is replaced, after what pause
         self._disk = Disk()
         self._smtp: list[Bound] = []
         self._http: list[Bound] = []
+        self._reload: Reload | None = None
+        self._callers: list[Client] = []  # who waits for the reload that is under way
+        self._next: list[Client] | None = None  # who waits for one more, for files have changed since
+        self._last_reload: dict[str, object] = {}
         self._stopping = False
         self._clean = True
 
@@ -152,9 +89,10 @@ class Master:
 
         ready: called when all workers are.
         """
-        # Taken one by one with sigtimedwait: none interrupts anything, none is lost. From the beginning, for a thread that
-        # looks a name up has no other mask than we have then.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        # From the beginning, for a thread that looks a name up has no other mask than we have then.
+        self._signals = Signals(TAKEN)
+        self._workers = Workers(Board(2 * self._count), self._signals, self._logger, self._work, self._leave)
+        self._began = time.time()
         try:
             self._prepare()
         except (ConfigError, EndpointError, PrivilegesError, SpoolError) as error:
@@ -166,33 +104,49 @@ class Master:
             self._watch()
             raise
         ready()
+        self._notifier.ready(self._status_line())
         self._watch()
         return 0 if self._clean else 1
 
     def _prepare(self) -> None:
         """Everything that is there once for all workers."""
-        problems: list[Problem] = []
-        config = Config(self._install_dir, paths.ETC, problems.append)
-        configure_from(self._logger, config)
-        preflight(config, self._install_dir, problems.append)
-        refuse(
-            [problem for problem in problems if problem.fatal], self._install_dir
-        )  # the rest tells a worker
-        queue = self._install_dir / config.value(QUEUE_DIR)
-        open_directory(self._disk, queue)
+        config = self._read_config()
+        self._fixed = Fixed.read(config)
+        self._queue = self._install_dir / config.value(QUEUE_DIR)
+        open_directory(self._disk, self._queue)
         smtp = config.settings(SmtpSettings)
-        if to := identity(smtp.user, smtp.group):
-            hand_over((queue, state_directory(queue)), to)
-        self._clear_control_sockets(state_directory(queue))
-        self._smtp = bind_all(smtp.listen)
-        self._http = bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
+        self._identity = identity(smtp.user, smtp.group)
+        state = state_directory(self._queue)
+        if self._identity:
+            hand_over((self._queue, state), self._identity)
+        self._open_control(state)
+        passed_smtp, passed_http = passed_sockets()
+        self._smtp = passed_smtp or bind_all(smtp.listen)
+        self._http = passed_http or bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
         self._end, self._alive = os.pipe()  # nobody ever writes: it ends when we do
 
-    def _clear_control_sockets(self, state: Path) -> None:
+    def _read_config(self) -> Config:
+        """The configuration as it is now, checked. Raises StartError."""
+        problems: list[Problem] = []
+        config = Config(self._install_dir, paths.ETC, problems.append)
+        preflight(config, self._install_dir, problems.append)
+        refuse([each for each in problems if each.fatal], self._install_dir)  # the rest tells a worker
+        configure_from(self._logger, config)
+        smtp = config.settings(SmtpSettings)
+        self._drain, self._patience = float(smtp.force_shutdown_timeout), float(smtp.worker_timeout)
+        self._sigint_drains = smtp.graceful_shutdown
+        return config
+
+    def _open_control(self, state: Path) -> None:
         try:
             control_address.clear(state)
+            sock = control_address.open_unnamed(state, control_address.MASTER)
+            control_address.publish(state, control_address.MASTER)
+            if self._identity:
+                give(state / control_address.MASTER, self._identity)
         except OSError as error:
             raise StartError(f"cannot make control sockets in {state}: {error.strerror}") from error
+        self._reception = Reception(sock)
 
     def _start(self) -> None:
         """The first worker alone, for it may find out that nothing works, or prepare what all need; then the others."""
@@ -200,129 +154,139 @@ class Master:
         if not self._stopping:
             self._begin(range(1, self._count))
         if not self._stopping:
-            self._logger.notice("workers started", {"count": len(self._children)}, origin=ORIGIN)
+            self._logger.notice("workers started", {"count": len(self._workers)}, origin=ORIGIN)
 
     def _begin(self, slots: Iterable[int]) -> None:
         """Start workers and wait until each is ready. Raises StartError; returns earlier when a signal stops us."""
-        starting = {child.report: child for child in map(self._spawn, slots)}
-        while starting and not self._stopping:
-            ready, _, _ = _select(list(starting), [], [], LOOK)
-            for report in ready:
-                self._check(starting.pop(report))
-            self._heed(signal.sigtimedwait(SIGNALS, 0))
+        starting = [self._workers.spawn(slot) for slot in slots]
+        while not self._stopping and any(child.state is State.STARTING for child in starting):
+            for child in self._workers.hear(self._wait(self._workers.reports())):
+                if child.state is State.STARTING:
+                    raise StartError(_why(child))
+            self._heed_all()
+            self._workers.force()
 
-    def _check(self, child: Child) -> None:
-        said = os.read(child.report, MAX_REPORT)
-        if said != READY:
-            raise StartError(said.decode().strip() or f"worker {child.slot} ended before it was ready")
+    # -- in a worker
 
-    # -- workers
+    def _leave(self) -> None:
+        _close(self._alive)
+        self._reception.close()
 
-    def _spawn(self, slot: int, pause: float = 0.0) -> Child:
-        reader, writer = os.pipe()
-        gc.freeze()  # what is loaded stays in memory that all share
-        try:
-            pid = _fork()
-        except OSError as error:
-            _close(reader)
-            _close(writer)
-            raise StartError(f"cannot start worker {slot}: {error.strerror}") from error
-        if pid == 0:
-            self._become_worker(slot, writer)
-        _close(writer)
-        os.set_blocking(reader, False)
-        child = self._children[pid] = Child(pid, slot, reader, time.monotonic(), pause)
-        return child
-
-    def _become_worker(self, slot: int, report: int) -> NoReturn:
-        """What the child does. It never returns into the code of the master."""
-        status = 1
-        try:
-            _take_signals()
-            gevent.reinit()  # there is no event loop yet, unless a name had to be looked up
-            _close(self._alive)
-            for child in self._children.values():
-                _close(child.report)
-            status = self._work(slot, report)
-        except BaseException:
-            traceback.print_exc()
-            _report(report, f"worker {slot} can not start, see the traceback".encode())
-        finally:
-            with suppress(OSError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(status)
-
-    def _work(self, slot: int, report: int) -> int:
-        share = Share(slot, self._count)
-        worker = Worker(self._install_dir, self._log_fd, Inherited(share, self._smtp, self._http, self._end))
+    def _work(self, child: Child, predecessor: int) -> int:
+        faulthandler.enable()  # SIGABRT is how we ask one that hangs where it is
+        inherited = Inherited(
+            Share(child.slot, self._count),
+            self._smtp,
+            self._http,
+            self._end,
+            self._queue,
+            self._identity,
+            self._workers.board,
+            child.line,
+            predecessor,
+        )
+        worker = Worker(self._install_dir, self._log_fd, inherited, self._log_file)
         try:
             worker.start()
         except StartError as error:
-            _report(report, str(error).encode(errors="backslashreplace"))
+            report(child.report, str(error).encode(errors="backslashreplace"))
             return 1
-        _report(report, READY)
-        worker.serve()
+        worker.serve(lambda: report(child.report, READY))
         return 0
 
     # -- running
 
     def _watch(self) -> None:
         """Replace who dies until we are to stop, then wait until all have ended."""
-        while self._children or not self._stopping:
-            self._reap()
-            self._replace()
-            if self._children or not self._stopping:
-                self._heed(signal.sigtimedwait(SIGNALS, self._seconds()))
+        while len(self._workers) or not self._stopping:
+            for child, status in self._workers.reap():
+                self._bury(child, status)
+            self._workers.force()
+            if not self._stopping:
+                self._look_after()
+            if len(self._workers) or not self._stopping:
+                self._listen()
+        self._reception.close()
 
-    def _seconds(self) -> float:
+    def _look_after(self) -> None:
+        self._workers.accuse(self._patience)
+        self._replace()
+        self._step()
+        self._notifier.beat()
+        self._notifier.status(self._status_line())
+
+    def _listen(self) -> None:
+        """Wait until something happens, and hear what it is."""
+        fds = self._wait([*self._workers.reports(), *self._reception.fds()])
+        for child in self._workers.hear(fds):
+            if self._reload and child.state is State.SERVING:
+                self._reload.ready(child)
+        for client, order in self._reception.receive():
+            self._carry_out(client, order)
+        self._heed_all()
+
+    def _wait(self, fds: Iterable[int]) -> list[int]:
         now = time.monotonic()
-        return min((max(due - now, 0.0) for due, _ in self._due.values()), default=LONGEST_WAIT)
+        times = [
+            min(TICK, self._patience / 2 or TICK),
+            self._notifier.pause,
+            self._workers.seconds(),
+            self._reception.seconds(),
+            *(max(due - now, 0.0) for due, _ in self._due.values()),
+        ]
+        return self._signals.wait(fds, min(seconds for seconds in times if seconds is not None))
 
-    def _heed(self, info: signal.struct_siginfo | None) -> None:
-        if info is None or info.si_signo == signal.SIGCHLD:
+    def _heed_all(self) -> None:
+        while (info := self._signals.take()) is not None:
+            self._heed(info)
+
+    def _heed(self, info: signal.struct_siginfo) -> None:
+        if info.si_signo == signal.SIGCHLD:
             return
         number = signal.Signals(info.si_signo)
         self._logger.notice(f"{number.name} received", origin=ORIGIN)
         if number in STOPS:
             # What the kernel sends, for the keys of a terminal, it sends to the workers as well.
-            self._stop(number if info.si_code <= 0 else None)
+            self._stop(number, info.si_code <= 0)
+        elif number == signal.SIGUSR2:
+            self._want_reload(None)
         elif info.si_code <= 0:
-            self._pass_on(number)
+            self._reopen_log()
+            self._workers.send(number)
 
-    def _stop(self, number: signal.Signals | None) -> None:
-        """Take no more clients, and tell the workers."""
-        self._stopping = True
-        self._due.clear()
-        for _, sock in (*self._smtp, *self._http):
-            sock.close()
-        if number is not None:
-            self._pass_on(number)
+    def _reopen_log(self) -> None:
+        if self._log_file and (error := reopen(self._log_file)):
+            self._logger.error(error, origin=ORIGIN)
 
-    def _pass_on(self, number: signal.Signals) -> None:
-        for pid in self._children:
-            os.kill(pid, number)  # it is there, if only as a zombie: nobody but we reaps it
+    def _stop(self, number: signal.Signals, pass_on: bool = True) -> None:
+        """Take no more clients, and tell the workers; a second time: at once."""
+        again, self._stopping = self._stopping, True
+        if not again:
+            self._notifier.stopping()
+            self._due.clear()
+            for _, sock in (*self._smtp, *self._http):
+                sock.close()
+            self._end_reload(STOPPING)
+        waits = not again and (number == signal.SIGTERM or self._sigint_drains)
+        self._workers.limit(self._drain + MARGIN if waits else AT_ONCE)
+        if pass_on:
+            self._workers.send(number)
 
-    def _reap(self) -> None:
-        for pid in list(self._children):
-            ended, status = _waitpid(pid, os.WNOHANG)
-            if ended:
-                self._bury(self._children.pop(pid), os.waitstatus_to_exitcode(status))
+    # -- a worker has ended
 
     def _bury(self, child: Child, status: int) -> None:
-        said = _rest_of(child.report)
         if self._stopping:
             self._clean = self._clean and status in (0, *(-number for number in STOPS))
             return
-        how = (
-            f"killed by signal {signal.Signals(-status).name}"
-            if status < 0
-            else f"exited with status {status}"
-        )
+        killed = f"killed by signal {_name(-status)}"
+        how = killed if status < 0 else f"exited with status {status}"
         self._logger.notice(f"worker {child.slot} {how}", {"pid": child.pid}, origin=ORIGIN)
-        if said not in (b"", READY):
-            self._logger.error(f"worker {child.slot}: {said.decode().strip()}", origin=ORIGIN)
-        self._put_off(child.slot, pause_after(time.monotonic() - child.began, child.pause))
+        if child.said and status:
+            self._logger.error(f"worker {child.slot}: {child.said}", origin=ORIGIN)
+        if self._reload and child is self._reload.starting:
+            self._reload.failed(_why(child))
+        if not self._workers.of(child.slot, State.STARTING, State.SERVING):
+            self._put_off(child.slot, pause_after(time.monotonic() - child.began, child.pause))
 
     def _put_off(self, slot: int, pause: float) -> None:
         self._due[slot] = time.monotonic() + pause, pause
@@ -335,12 +299,123 @@ class Master:
                 continue
             del self._due[slot]
             try:
-                child = self._spawn(slot, pause)
+                child = self._workers.spawn(slot, pause)
             except StartError as error:
                 self._logger.error(str(error), origin=ORIGIN)
                 self._put_off(slot, pause_after(0.0, pause))
             else:
                 self._logger.notice(f"worker {slot} replaced", {"pid": child.pid}, origin=ORIGIN)
+
+    # -- replacing all of them
+
+    def _want_reload(self, caller: Client | None) -> None:
+        callers = [caller] if caller else []
+        if self._stopping:
+            self._answer(callers, STOPPING)
+        elif self._reload:
+            self._next = [*(self._next or []), *callers]
+        else:
+            self._begin_reload(callers)
+
+    def _begin_reload(self, callers: list[Client]) -> None:
+        self._callers = callers
+        try:
+            config = self._read_config()
+        except (StartError, ConfigError) as error:
+            self._end_reload(f"{error}{KEPT}")
+            return
+        self._kept = self._fixed.changed(Fixed.read(config))
+        for name in self._kept:
+            self._logger.warn(f"{name} has changed: that needs a restart", origin=ORIGIN)
+        self._logger.notice("replacing the workers", origin=ORIGIN)
+        self._notifier.reloading()
+        self._reload = Reload(range(self._count), self, self._end_reload)
+
+    def _step(self) -> None:
+        if self._reload:
+            try:
+                self._reload.step()
+            except StartError as error:
+                self._reload.failed(str(error))
+        elif self._next is not None:
+            callers, self._next = self._next, None
+            self._begin_reload(callers)
+
+    def _end_reload(self, reason: str) -> None:
+        """It is over, well or not."""
+        running, self._reload = self._reload, None
+        callers, self._callers = self._callers, []
+        if self._stopping:
+            callers, self._next = [*callers, *(self._next or [])], None
+        elif reason:
+            self._logger.error(f"reload failed: {reason}", origin=ORIGIN)
+        else:
+            self._logger.notice("all workers replaced", {"count": self._count}, origin=ORIGIN)
+        if not self._stopping or running:
+            self._last_reload = {"at": time.time(), "error": reason}
+        if running and not self._stopping:
+            self._notifier.ready(self._status_line())
+        self._answer(callers, reason)
+
+    def _answer(self, callers: Iterable[Client], reason: str) -> None:
+        for caller in callers:
+            result = None if reason else {"workers": self._count, "needs_restart": self._kept}
+            self._reception.answer(caller, result, reason)
+
+    def start(self, slot: int) -> Child:
+        """For Reload: fork a worker beside the one that serves."""
+        self._due.pop(slot, None)
+        return self._workers.spawn(slot)
+
+    def retire(self, slot: int, successor: Child) -> None:
+        """For Reload: let all others of the slot finish."""
+        for child in self._workers.of(slot):
+            if child is not successor and child.state is not State.RETIRING:
+                self._workers.retire(child, self._drain + RETIRE_EXTRA + MARGIN)
+        self._logger.notice(f"worker {slot} replaced", {"pid": successor.pid}, origin=ORIGIN)
+
+    def retiring(self, slot: int) -> bool:
+        """For Reload: True while somebody of the slot finishes."""
+        return bool(self._workers.of(slot, State.RETIRING))
+
+    # -- what an operator asks
+
+    def _carry_out(self, client: Client, order: dict[str, Any]) -> None:
+        match order.get("do"):
+            case "graceful":
+                self._logger.notice("graceful restart asked for", origin=ORIGIN)
+                self._want_reload(client)
+            case "status":
+                self._reception.answer(client, self._status())
+            case _:
+                self._reception.answer(client, error="no such order; there are graceful, status")
+
+    def _status(self) -> dict[str, object]:
+        board = self._workers.board
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "nodes": self._count,
+            "started": self._began,
+            "stopping": self._stopping,
+            "reload": self._last_reload,
+            "ended": board.ended(),
+            "workers": [
+                {
+                    "slot": child.slot,
+                    "pid": child.pid,
+                    "state": child.state.value,
+                    "silent": board.silent_for(child.line),
+                    "figures": board.read(child.line),
+                }
+                for child in sorted(self._workers.all(), key=lambda child: (child.slot, child.began))
+            ],
+        }
+
+    def _status_line(self) -> str:
+        sums = self._workers.board.sums()
+        waiting = sum(sums[name] for name in ("scheduled", "ready", "parked", "held"))
+        return f"{self._count} workers, {sums['connections']} connections, {waiting} in the queue"
 
     def _write(self, line: str) -> None:
         """Log, unless nobody reads: workers must be replaced whatever becomes of the log."""
@@ -350,25 +425,12 @@ class Master:
                 os.write(self._log_fd, data)
 
 
-def _take_signals() -> None:
-    """A child takes them as any process does, until it has handlers of its own; a flush means nothing to it yet."""
-    for number in STOPS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+def _why(child: Child) -> str:
+    return child.said or f"worker {child.slot} ended before it was ready"
 
 
-def _report(fd: int, text: bytes) -> None:
-    with suppress(OSError):  # the master has ended
-        os.write(fd, text[:MAX_REPORT])
-        _close(fd)
-
-
-def _rest_of(report: int) -> bytes:
-    """What a child that has ended said last and nobody has read."""
+def _name(number: int) -> str:
     try:
-        return os.read(report, MAX_REPORT)
-    except OSError:
-        return b""
-    finally:
-        _close(report)
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)  # a real-time signal

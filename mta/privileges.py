@@ -61,6 +61,11 @@ def hand_over(directories: Iterable[Path], to: Identity) -> None:
             continue
 
 
+def give(path: Path, to: Identity) -> None:
+    """Let something that we have just made belong to that identity. Raises OSError."""
+    os.chown(path, to.uid, to.gid, follow_symlinks=False)
+
+
 def become(to: Identity) -> None:
     """Give up all rights but those of this identity, for good; supplementary groups as well. Raises PrivilegesError."""
     if os.geteuid() != 0:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING
 
 import gevent
@@ -17,26 +17,10 @@ from mta import memory, paths
 from mta.check import preflight
 from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import (
-    ME,
-    QUEUE_DIR,
-    ConnectionSettings,
-    HttpSettings,
-    LimitSettings,
-    OutboundPoolSettings,
-    OutboundRouteSettings,
-    OutboundSettings,
-    SmtpSettings,
-)
-from mta.control import address as control_address
+from mta.config.schema import ME, QUEUE_DIR, HttpSettings
 from mta.control.orders import Orders
 from mta.control.queue import QueueControl
-from mta.control.server import ControlServer
-from mta.http.files import Files
-from mta.http.server import HttpServer
-from mta.http.site import HttpSite
-from mta.http.tls import PORT as HTTPS_PORT
-from mta.http.tls import server_context
+from mta.daemon import reopen
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.logger import ERROR, NOTICE, WARN
@@ -44,7 +28,6 @@ from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import EndpointError, bind_all
 from mta.net.tls_server import TlsServer
-from mta.outbound.limits import Limits
 from mta.outbound.service import Outbound
 from mta.outbound.share import EVERYTHING
 from mta.outbound.smarthost import SmarthostError
@@ -59,7 +42,16 @@ from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
 from mta.privileges import PrivilegesError, become, hand_over, identity
+from mta.processes.errors import StartError, refuse
+from mta.processes.predecessor import Predecessor
+from mta.processes.systemd import Notifier, passed_sockets
+from mta.processes.workers import RETIRE
 from mta.version import VERSION
+from mta.worker_control import WorkerControl
+from mta.worker_http import WorkerHttp
+from mta.worker_pulse import WorkerPulse
+from mta.worker_settings import WorkerSettings
+from mta.worker_signals import WorkerSignals
 
 if TYPE_CHECKING:
     from mta.inherited import Inherited
@@ -69,45 +61,43 @@ if TYPE_CHECKING:
     from mta.plugin.hooks import Plugin
 
 ORIGIN = "server"
-# systemd, and a terminal, send a signal to the whole group, and the master passes on its own: that is one signal.
-ONE_SIGNAL = 1.0  # seconds
 READABLE = 1  # libev's EV_READ
-HTTP_DRAIN_SECONDS = 1.0  # what a browser waits for is no mail
+RETIRE_EXTRA = 5.0  # seconds for deliveries, when sessions have taken all the time there was
 TLS_REPORTS = "tls-rpt"
-BOUNCE_RULES = "outbound.bounce_rules"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
-
-
-class StartError(Exception):
-    """The server can't start; the text is one line that says why and what to do."""
-
-
-def refuse(problems: Sequence[Problem], install_dir: Path) -> None:
-    """Raise StartError if there are problems: the first one, and how many more."""
-    if problems:
-        others = len(problems) - 1
-        more = f" (and {others} more, see haraka check -c {install_dir})" if others else ""
-        raise StartError(f"{problems[0]}{more}")
+NO_MASTER = "SIGUSR2 replaces workers, and here are none: set nodes in smtp.ini to 1 or more, and start again"
 
 
 class Worker:
     """One server of one installation directory. Several may live in one process.
 
-    inherited: what comes from the master; None when there is none. start() raises StartError and leaves nothing behind; stop() may be called from any greenlet.
+    inherited: what comes from the master; None when there is none. log_file: opened again when the log is rotated, None: the
+    log is not ours to open. notifier: told how we are. start() raises StartError and leaves nothing behind; stop() may be called from any greenlet.
     """
 
-    def __init__(self, install_dir: Path, log_fd: int = 1, inherited: Inherited | None = None) -> None:
+    def __init__(
+        self,
+        install_dir: Path,
+        log_fd: int = 1,
+        inherited: Inherited | None = None,
+        log_file: Path | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.install_dir = install_dir
         self._inherited = inherited
         self._share = inherited.share if inherited else EVERYTHING
+        self._predecessor = Predecessor(inherited.predecessor if inherited else -1)
         self.addresses: list[tuple[str, int]] = []
         self._log_fd = log_fd
+        self._log_file = log_file
         self._undo: list[Callable[[], object]] = []
         self._server = Server()
-        self._stopping = Event()
+        self._stopping = Event()  # or retiring
+        self._retiring = False
         self._drain_seconds = 0.0
         self._started = False
         self._problems: list[Problem] = []
+        self._notifier = notifier
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -135,35 +125,31 @@ class Worker:
         self.config = Config(self.install_dir, paths.ETC, self._notice)
         configure_from(self.logger, self.config)
         self._raise_limits()
-        self._smtp = self.config.settings(SmtpSettings)
+        self._settings = WorkerSettings(self.config, self._share)
+        self._smtp = self._settings.smtp
         self._server.public_ip = self._smtp.public_ip
         self._drain_seconds = float(self._smtp.force_shutdown_timeout)
-        self._connection = self.config.settings(ConnectionSettings, self._on_connection_settings)
-        self._outbound_settings = self.config.settings(OutboundSettings, self._on_outbound_settings)
-        self._common_limits = self.config.settings(LimitSettings, self._on_common_limits)
-        self._named_limits = self.config.named(LimitSettings, self._on_named_limits)
-        self._bounce_rules = self.config.get(BOUNCE_RULES, "list", on_change=self._on_bounce_rules)
         self.me = self.config.value(ME) or socket.gethostname()
         preflight(self.config, self.install_dir, self._notice)
         refuse(self._problems, self.install_dir)
-        self._bound = self._inherited.smtp if self._inherited else self._bind(bind_all(self._smtp.listen))
-        self.addresses = [
-            name[:2] for _, sock in self._bound if isinstance(name := sock.getsockname(), tuple)
-        ]
-        self._make_http()
+        self._bind()
         self._switch_user()
         spool = self._open_spool()
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
         refuse(self._problems, self.install_dir)
         self.resolver = Resolver()
-        # Who suspends a site now waits on this socket; who did so before has written it to the file that is read next.
-        control = self._listen_for_control(spool)
+        self._control = WorkerControl(
+            state_directory(spool.directory), self._share, alone=self._inherited is None
+        )
+        self._undo.append(self._control.stop)
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
         self._server.outbound = QueueControl(self.outbound, spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
-        self._control = ControlServer(control, Orders(self.outbound, self._about), self.logger)
+        self._listener = Listener([sock for _, sock in self._bound], self.service)
+        self._pulse = self._make_pulse()
+        self._server.on_figures(self._pulse.figures, self._pulse.sums)
         self._run_init_hooks()
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
@@ -196,31 +182,27 @@ class Worker:
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
 
-    def _bind(self, bound: list[Bound]) -> list[Bound]:
+    def _bind(self) -> None:
+        """Listen for mail and for HTTP; nobody accepts there before all is ready."""
+        if self._inherited:
+            self._bound, http = self._inherited.smtp, self._inherited.http
+        else:
+            smtp, http = passed_sockets()
+            self._bound = self._owned(smtp or bind_all(self._smtp.listen))
+            http = self._owned(http or bind_all(self.config.settings(HttpSettings).listen, HTTP_PORT))
+        names = [sock.getsockname() for _, sock in self._bound]
+        self.addresses = [name[:2] for name in names if isinstance(name, tuple)]
+        self._http = WorkerHttp(http, self.config, self.install_dir, self.logger, self.me)
+        self._undo.append(self._http.stop)
+        self._server.http = self._http.site
+        self.http_addresses = self._http.addresses
+
+    def _owned(self, bound: list[Bound]) -> list[Bound]:
         self._undo.extend(sock.close for _, sock in bound)
         return bound
 
-    def _make_http(self) -> None:
-        """Bind what http.ini says; nobody accepts there before the plugins have added their pages."""
-        settings = self.config.settings(HttpSettings)
-        self._server.http = site = HttpSite(Files(self.install_dir / settings.docroot))
-        if self._inherited:
-            self._http_bound = self._inherited.http
-        else:
-            self._http_bound = self._bind(bind_all(settings.listen, HTTP_PORT))
-        self.http_addresses = [sock.getsockname() for _, sock in self._http_bound]
-        try:
-            pairs = [
-                (sock, server_context(self.config) if endpoint.port == HTTPS_PORT else None)
-                for endpoint, sock in self._http_bound
-            ]
-        except ValueError as error:
-            raise StartError(f"http.ini: port {HTTPS_PORT} needs TLS: {error}") from error
-        self._http = HttpServer(pairs, site, self.logger, self.me)
-        self._undo.append(self._http.stop)
-
     def _switch_user(self) -> None:
-        to = identity(self._smtp.user, self._smtp.group)
+        to = self._inherited.identity if self._inherited else identity(self._smtp.user, self._smtp.group)
         if to is None:
             return
         if not self._inherited:
@@ -231,7 +213,7 @@ class Worker:
             self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
 
     def _queue_directory(self) -> Path:
-        return self.install_dir / self.config.value(QUEUE_DIR)
+        return self._inherited.queue if self._inherited else self.install_dir / self.config.value(QUEUE_DIR)
 
     def _open_spool(self) -> Spool:
         spool = Spool(
@@ -267,54 +249,30 @@ class Worker:
             raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
 
     def _make_outbound(self, spool: Spool) -> Outbound:
-        settings, state = self._outbound_settings, state_directory(spool.directory)
+        settings, state = self._settings, state_directory(spool.directory)
         return Outbound(
-            limits=Limits(self._common_limits, self._named_limits, self._share),
+            limits=settings.limits,
             suspensions=Suspensions(state),
             spool=spool,
             resolver=self.resolver,
             runner=self.hooks,
             logger=self.logger,
-            settings=settings,
+            settings=settings.outbound,
             me=self.me,
             read_template=lambda name: self.config.get(name, "data"),
-            bounce_rules=self._bounce_rules,
-            tls=open_policies(self.config, self.resolver, self.logger, settings.security, state),
+            bounce_rules=settings.bounce_rules,
+            tls=open_policies(self.config, self.resolver, self.logger, settings.outbound.security, state),
             diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
-            routes=self.config.sections(
-                OutboundRouteSettings, lambda routes: self.outbound.change_routes(routes)
-            ),
-            pools=self.config.sections(OutboundPoolSettings, lambda pools: self.outbound.change_pools(pools)),
+            routes=settings.routes,
+            pools=settings.pools,
         )
-
-    def _listen_for_control(self, spool: Spool) -> socket.socket:
-        directory = state_directory(spool.directory)
-        try:
-            if self._inherited is None:
-                control_address.clear(directory)
-            sock = control_address.listen(directory, control_address.name_for(self._share))
-        except OSError as error:
-            raise StartError(f"cannot make the control socket in {directory}: {error.strerror}") from error
-        self._undo.append(sock.close)
-        self._began = time.time()
-        return sock
-
-    def _about(self) -> dict[str, object]:
-        """What `haraka status` tells of the process."""
-        return {
-            "version": VERSION,
-            "pid": os.getpid(),
-            "started": self._began,
-            "connections": self._listener.count,
-            "listening": [str(endpoint) for endpoint, _ in self._bound],
-        }
 
     def _make_service(self) -> Service:
         return Service(
             me=self.me,
             version=VERSION,
             smtp=self._smtp,
-            settings=self._connection,
+            settings=self._settings.connection,
             hooks=self.hooks,
             logger=self.logger,
             resolver=self.resolver,
@@ -322,18 +280,35 @@ class Worker:
             tls=self.tls,
         )
 
+    def _make_pulse(self) -> WorkerPulse:
+        board, line = (self._inherited.board, self._inherited.line) if self._inherited else (None, 0)
+        return WorkerPulse(board, line, self._notifier, self._listener, self.service, self.outbound)
+
+    def _about(self) -> dict[str, object]:
+        """What `haraka status` tells of the process."""
+        listening = [str(endpoint) for endpoint, _ in self._bound]
+        return {**self._pulse.about(), "slot": self._share.slot, "listening": listening}
+
     def _begin(self) -> None:
         """Everything is in place: from here on nothing can fail for the operator's reasons."""
+        # Who suspends a site now waits on our socket; who did so before has written it to the file that is read next.
+        self._control.take_over()
+        self.outbound.read_suspensions()
         self.config.watch()
         self._undo.append(self.config.close)
         self._undo.append(self.hooks.shutdown)
-        self.outbound.start()
-        self._listener = Listener([sock for _, sock in self._bound], self.service)
+        self._settings.follow(self.service, self.outbound)
+        self._undo.append(self._settings.leave)
+        self.outbound.start(
+            self._predecessor if self._inherited and self._inherited.predecessor >= 0 else None
+        )
+        self._undo.append(self._predecessor.close)
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
-        self._control.start()
-        self._undo.append(self._control.stop)
+        self._control.start(Orders(self.outbound, self._about), self.logger)
         self._begin_http()
+        self._pulse.start()
+        self._undo.append(self._pulse.stop)
         self._started = True
         memory.settle()
         for endpoint, _ in self._bound if self._is_first else ():
@@ -342,12 +317,9 @@ class Worker:
             self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
 
     def _begin_http(self) -> None:
-        if not self._http_bound:
-            return
-        self.hooks.run("init_http", self._server)
-        self._http.start()
-        for endpoint, _ in self._http_bound if self._is_first else ():
-            self.logger.log(NOTICE, f"Listening on {endpoint} for HTTP", origin=ORIGIN)
+        for place in self._http.begin(lambda: self.hooks.run("init_http", self._server)):
+            if self._is_first:
+                self.logger.log(NOTICE, f"Listening on {place} for HTTP", origin=ORIGIN)
 
     def _wants_tls(self) -> bool:
         """True when somebody expects TLS: the operator lists the plugin, or listens on a port for it."""
@@ -360,51 +332,31 @@ class Worker:
         while self._undo:
             self._undo.pop()()
 
-    # -- reloading ----------------------------------------------------------------------------------------------------
-
-    def _on_connection_settings(self, settings: ConnectionSettings) -> None:
-        self._connection = settings
-        if self._started:
-            self.service.settings = settings
-
-    def _on_outbound_settings(self, settings: OutboundSettings) -> None:
-        self._outbound_settings = settings
-        if self._started:
-            self.outbound.configure(settings)
-
-    def _on_common_limits(self, limits: LimitSettings) -> None:
-        self._common_limits = limits
-        self._on_limits()
-
-    def _on_named_limits(self, limits: dict[str, LimitSettings]) -> None:
-        self._named_limits = limits
-        self._on_limits()
-
-    def _on_limits(self) -> None:
-        if self._started:
-            self.outbound.limit(Limits(self._common_limits, self._named_limits, self._share))
-
-    def _on_bounce_rules(self, lines: list[str]) -> None:
-        self._bounce_rules = lines
-        if self._started:
-            self.outbound.set_bounce_rules(lines)
-
     # -- running ------------------------------------------------------------------------------------------------------
 
-    def serve(self) -> None:
-        """Block until stop() is called, or a signal asks for it."""
-        signals = {
-            signal.SIGTERM: lambda: self._on_signal("SIGTERM", graceful=True),
-            signal.SIGINT: lambda: self._on_signal("SIGINT", graceful=self._smtp.graceful_shutdown),
-            signal.SIGHUP: self._on_hangup,
-        }
-        watchers = [gevent.signal_handler(number, act) for number, act in signals.items()]
+    def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Block until stop() is called, or a signal asks for it. ready: called when signals are heeded."""
+        signals = WorkerSignals(
+            {
+                SIGTERM: partial(self._on_end, "SIGTERM", graceful=True),
+                SIGINT: partial(self._on_end, "SIGINT", graceful=self._smtp.graceful_shutdown),
+                SIGHUP: self._on_hangup,
+                SIGUSR1: self._on_reopen,
+                SIGUSR2: self._on_reload,
+                RETIRE: self._on_retire,
+            },
+            has_master=self._inherited is not None,
+        )
         self._watch_master()
+        if self._notifier is not None:
+            self._notifier.ready(self._pulse.status_line())
+        ready()
         self._stopping.wait()
-        if self._inherited is None:
-            _cancel(watchers)
-        else:
-            gevent.spawn_later(ONE_SIGNAL, _cancel, watchers)
+        if self._retiring:
+            self._finish()
+        if self._notifier is not None:
+            self._notifier.stopping()
+        signals.leave()
         self.stop()
 
     def _watch_master(self) -> None:
@@ -420,20 +372,49 @@ class Worker:
 
         watcher.start(ended)
 
-    def _on_signal(self, name: str, graceful: bool) -> None:
+    def _on_end(self, name: str, graceful: bool) -> None:
         again = self._stopping.is_set()
         if again and self._inherited:
             return  # the same signal, passed on
         self.logger.notice(f"{name} received", origin=ORIGIN)
         if again or not graceful:
-            self._drain_seconds = (
-                0.0  # the second signal, or one that does not wait: what is under way is cut
-            )
+            # The second signal, or one that does not wait: what is under way is cut.
+            self._drain_seconds = 0.0
         self._stopping.set()
 
     def _on_hangup(self) -> None:
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
         self.outbound.flush()
+        self._on_reopen()
+
+    def _on_reopen(self) -> None:
+        """Whoever rotates logs has moved the files."""
+        if self._log_file and (error := reopen(self._log_file)):
+            self.logger.error(error, origin=ORIGIN)
+        self._server.reopen(self.logger)
+
+    def _on_reload(self) -> None:
+        if self._inherited is None:
+            self.logger.warn(NO_MASTER, origin=ORIGIN)
+
+    def _on_retire(self) -> None:
+        self._retiring = True
+        self._stopping.set()
+
+    def _finish(self) -> None:
+        """Another one serves already: take no more clients, and let those that we have go on to their own end."""
+        self._stopping.clear()
+        self.logger.notice("Retiring.", {"connections": self._listener.count}, origin=ORIGIN)
+        deadline = time.monotonic() + self._drain_seconds
+        self._control.stop()
+        self._listener.close()
+        self._http.stop(self._drain_seconds)
+        waiting = gevent.spawn(self._listener.wait)
+        waiting.link(lambda _: self._stopping.set())
+        self._stopping.wait(self._drain_seconds)  # a signal ends it as well
+        waiting.kill()
+        left = max(deadline - time.monotonic(), 0.0)
+        self._drain_seconds = max(left, min(RETIRE_EXTRA, self._drain_seconds))
 
     def stop(self) -> None:
         """Accept no more, let commands and deliveries that are under way finish, close everything."""
@@ -441,17 +422,11 @@ class Worker:
             return
         self._started = False
         self._stopping.set()
+        self._settings.leave()
         self.logger.notice("Shutting down.", origin=ORIGIN)
         deadline = time.monotonic() + self._drain_seconds
         self._listener.stop()
-        self._http.stop(min(self._drain_seconds, HTTP_DRAIN_SECONDS))
+        self._http.stop(self._drain_seconds)
         self._listener.join(max(deadline - time.monotonic(), 0.0))
         self.outbound.stop(max(deadline - time.monotonic(), 0.0))
         self._roll_back()
-
-
-def _cancel(watchers: Sequence[gevent.signal_handler[...]]) -> None:
-    """From here on the next signal ends the process at once; a SIGHUP has nothing to say any more."""
-    for watcher in watchers:
-        watcher.cancel()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -18,7 +18,8 @@ import trustme
 from mta.check import Severity, check_installation
 from mta.net.endpoint import Endpoint
 from mta.net.occupant import kin, occupants
-from mta.worker import StartError, Worker
+from mta.processes.errors import StartError
+from mta.worker import Worker
 from tests.support.install import eventually
 from tests.support.needs import program
 from tests.support.ports import free_port

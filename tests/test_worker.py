@@ -10,7 +10,8 @@ import pytest
 
 from mta.net.ip import is_local
 from mta.outbound.tls_result import TlsResult
-from mta.worker import StartError, Worker
+from mta.processes.errors import StartError
+from mta.worker import Worker
 from tests.support.fake_mx import FakeMx
 from tests.support.install import eventually
 

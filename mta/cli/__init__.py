@@ -48,9 +48,9 @@ def _dispatch(argv: list[str]) -> int:
 
 def _run(options: Options) -> int:
     directory = options.installation
-    from mta.cli.run import serve
+    from mta.cli.run import run
 
-    return serve(directory)
+    return run(directory)
 
 
 def _install(options: Options) -> int:
@@ -76,6 +76,13 @@ def _list(options: Options) -> int:
     from mta.cli.listing import show_plugins
 
     return show_plugins(options.installation if options.directory else None)
+
+
+def _graceful(options: Options) -> int:
+    directory = options.installation
+    from mta.cli.graceful import graceful
+
+    return graceful(directory)
 
 
 def _order(options: Options) -> int:
@@ -132,6 +139,12 @@ def _queue(argv: list[str]) -> int:
     return queue(argv)
 
 
+def _status(argv: list[str]) -> int:
+    from mta.cli.status import status
+
+    return status(argv)
+
+
 def _tls(argv: list[str]) -> int:
     from mta.cli.tls import tls
 
@@ -145,6 +158,7 @@ ACTIONS: dict[str, Callable[[Options], int]] = {
     "help": _help,
     "list": _list,
     "order": _order,
+    "graceful": _graceful,
     "qlist": _qlist,
     "qstat": _qstat,
     "qunstick": _qunstick,
@@ -154,5 +168,6 @@ SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": _check,
     "demo": _demo,
     "queue": _queue,
+    "status": _status,
     "tls": _tls,
 }

@@ -15,7 +15,8 @@ from mta.cli.errors import CommandError
 from mta.cli.install import make_installation
 from mta.cli.options import Parser
 from mta.logger_setup import open_logger
-from mta.worker import StartError, Worker
+from mta.processes.errors import StartError
+from mta.worker import Worker
 
 PATIENCE = 30.0  # seconds in which the messages must arrive
 _HEADINGS = ("Message", "Accepted", "Queued as", "Delivered", "Lies in Maildir/new")

@@ -21,6 +21,10 @@ Usage: haraka -c DIR              start the server with the installation in DIR
        haraka tls self-signed [-c DIR] [--host NAME]... [-f]
                                   make a key and a certificate to begin with, in DIR/config or here;
                                   -f replaces those that are there
+       haraka status -c DIR [--json]
+                                  say how the server is and what each of its processes does; fails unless it is well
+       haraka --graceful -c DIR   replace the workers one by one: new plugin code and configuration, and no client
+                                  notices
        haraka --qlist -c DIR      list the mail that waits in the queue
        haraka --qstat -c DIR      count the mail that waits in the queue
        haraka --qunstick [DOMAIN] -c DIR
@@ -42,7 +46,7 @@ Long names: --configs --install --force --version --help --list --order
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `action` is one of run install version help list order qlist qstat qunstick qempty."""
+    """What was asked for. `action` is one of run install version help list order graceful qlist qstat qunstick qempty."""
 
     action: str
     directory: Path | None = None
@@ -64,13 +68,15 @@ _FLAGS = {
     "run": "the server",
     "check": "check",
     "queue": "queue",
+    "status": "status",
+    "graceful": "--graceful",
     "order": "-o",
     "qlist": "--qlist",
     "qstat": "--qstat",
     "qunstick": "--qunstick",
     "qempty": "--qempty",
 }
-_SWITCHES = ("version", "list", "order", "qlist", "qstat", "qempty")
+_SWITCHES = ("version", "list", "order", "graceful", "qlist", "qstat", "qempty")
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,14 +111,15 @@ def parse(argv: list[str]) -> Options:
 
 def _parser() -> Parser:
     parser = Parser("haraka")
-    parser.add_argument("-c", "--configs", type=_directory)
+    parser.add_argument("-c", "--configs", type=directory)
     parser.add_argument("-f", "--force", action="store_true")
     actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("-i", "--install", type=_directory)
+    actions.add_argument("-i", "--install", type=directory)
     actions.add_argument("-h", "--help", nargs="?", const="")
     actions.add_argument("-v", "--version", action="store_true")
     actions.add_argument("-l", "--list", action="store_true")
     actions.add_argument("-o", "--order", action="store_true")
+    actions.add_argument("--graceful", action="store_true")
     actions.add_argument("--qlist", action="store_true")
     actions.add_argument("--qstat", action="store_true")
     actions.add_argument("--qunstick", nargs="?", const="", metavar="DOMAIN")
@@ -120,7 +127,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _directory(text: str) -> Path:
+def directory(text: str) -> Path:
+    """The value of -c: a path that is not empty."""
     if not text:
         raise argparse.ArgumentTypeError("the name of the directory is empty")
     return Path(text)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from mta.outbound.share import Share
 
 NAME = "control.sock"
+MASTER = "master.sock"
+BACKLOG = 16
 
 
 def name_for(share: Share) -> str:
@@ -23,20 +27,21 @@ def names(directory: Path) -> list[str]:
 
 def clear(directory: Path) -> None:
     """Remove the sockets of an earlier run. The caller holds the lock of the queue. Raises OSError."""
-    for name in names(directory):
+    for name in (*names(directory), MASTER, *(path.name for path in directory.glob(".*.sock.*"))):
         (directory / name).unlink(missing_ok=True)
 
 
-def listen(directory: Path, name: str = NAME) -> socket.socket:
-    """A listening socket (mode 0600) in the directory, which is made if need be; what is left of another one is replaced.
+def open_unnamed(directory: Path, name: str) -> _socket.socket:
+    """A listening socket (mode 0600) in the directory, which is made if need be; nobody finds it until publish().
 
-    The caller owns the name, for it or its master holds the lock of the queue. Raises OSError.
+    The bare kind from `_socket`, which needs no event loop. The caller owns the name, for it or its master holds the lock of
+    the queue. Raises OSError.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        path = _path(fd, name)
+        path = _path(fd, _unpublished(name))
         if os.path.lexists(path):
             os.unlink(path)
         mask = os.umask(0o177)
@@ -44,13 +49,24 @@ def listen(directory: Path, name: str = NAME) -> socket.socket:
             sock.bind(path)
         finally:
             os.umask(mask)
-        sock.listen(16)
+        sock.listen(BACKLOG)
         return sock
     except BaseException:
         sock.close()
         raise
     finally:
         os.close(fd)
+
+
+def publish(directory: Path, name: str) -> None:
+    """Give the socket its name, in one step: who had it before is not asked any more. Raises OSError."""
+    (directory / _unpublished(name)).rename(directory / name)
+
+
+def withdraw(directory: Path, name: str) -> None:
+    """Remove what was not published; one that was stays."""
+    with suppress(OSError):
+        (directory / _unpublished(name)).unlink()
 
 
 def connect(directory: Path, timeout: float, name: str = NAME) -> socket.socket:
@@ -68,6 +84,11 @@ def connect(directory: Path, timeout: float, name: str = NAME) -> socket.socket:
     finally:
         if fd >= 0:
             os.close(fd)
+
+
+def _unpublished(name: str) -> str:
+    """A name of its own for each process: one that ends early leaves something behind, which names() does not find."""
+    return f".{name}.{os.getpid()}"
 
 
 def _path(fd: int, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from mta.control import address
 from mta.control.merge import merged, missing
 
-TIMEOUT = 60.0  # seconds for one answer
+TIMEOUT = 60.0
 BATCH = 500  # names in one order
 GONE = (FileNotFoundError, ConnectionRefusedError)
 
@@ -29,11 +29,12 @@ class Refused(Exception):
 class ControlClient:
     """Connections to all workers of the server of one queue; a context manager. Raises NotRunning.
 
-    state: the state directory of the queue.
+    state: the state directory of the queue. timeout: seconds for one answer.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._lines: list[_Line] = []
+    def __init__(self, state: Path, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        self._lines: list[Line] = []
         self._missing = False
         try:
             names = address.names(state)
@@ -46,7 +47,7 @@ class ControlClient:
 
     def _connect(self, state: Path, name: str) -> None:
         try:
-            self._lines.append(_Line(address.connect(state, TIMEOUT, name)))
+            self._lines.append(Line(address.connect(state, self._timeout, name)))
         except GONE:
             self._missing = True  # a worker that has ended, or they all have
         except OSError as error:
@@ -55,7 +56,7 @@ class ControlClient:
 
     def ask(self, order: str, **arguments: object) -> Any:
         """Give one order to every worker, return the result of all. Raises Refused, NotRunning."""
-        request = json.dumps({"do": order, **arguments}).encode() + b"\n"
+        request = encoded(order, **arguments)
         answers = [answer for line in list(self._lines) if (answer := self._ask(line, request)) is not None]
         for answer in answers:
             if not answer["ok"]:
@@ -64,7 +65,7 @@ class ControlClient:
         result = merged(order, results) if len(results) > 1 else results[0]
         return missing(result) if self._missing else result
 
-    def _ask(self, line: _Line, request: bytes) -> Any:
+    def _ask(self, line: Line, request: bytes) -> Any:
         """The answer of one worker; None when it has gone, but others are there."""
         try:
             return line.ask(request)
@@ -99,7 +100,7 @@ class ControlClient:
         self.close()
 
 
-class _Line:
+class Line:
     """A connection to one worker."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -121,6 +122,11 @@ class _Line:
         """Hang up."""
         self._answers.close()
         self._sock.close()
+
+
+def encoded(order: str, **arguments: object) -> bytes:
+    """An order as it goes over the line."""
+    return json.dumps({"do": order, **arguments}).encode() + b"\n"
 
 
 def _portions(names: Iterable[str]) -> Iterator[list[str]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mta.outbound.desk import NOT_YET
+
 GONE = "gone"  # what a worker says of an entry that it does not have
 NO_ANSWER = "its worker does not answer, try again"
+WEAK = (None, GONE, NOT_YET)  # what counts for less than any other answer, the least first
 COUNTS = ("connections", "in_progress", "scheduled", "held", "ready", "parked")
-OF_A_WORKER = ("pid", "started", "connections", "in_progress")
+OF_A_WORKER = ("slot", "pid", "started", "connections", "in_progress", "figures")
 
 Answer = Mapping[str, Any]
 
@@ -29,7 +32,7 @@ def merged(order: str, answers: Sequence[Any]) -> Any:
 def merged_status(answers: Sequence[Answer]) -> dict[str, Any]:
     """Figures added up, sites by name, what each worker says of itself under `workers`; the rest is the same for all."""
     return {
-        **answers[0],
+        **{key: value for key, value in answers[0].items() if key not in ("slot", "figures")},
         **{key: sum(answer[key] for answer in answers) for key in COUNTS},
         "started": min(answer["started"] for answer in answers),
         "disabled": any(answer["disabled"] for answer in answers),
@@ -75,5 +78,11 @@ def _by_name(answers: Sequence[Answer]) -> dict[str, Any]:
     """For each name what its owner says; the others do not know it."""
     found: dict[str, Any] = {}
     for answer in answers:
-        found.update((name, said) for name, said in answer.items() if found.get(name) in (None, GONE))
+        for name, said in answer.items():
+            if name not in found or _weight(said) > _weight(found[name]):
+                found[name] = said
     return found
+
+
+def _weight(said: object) -> int:
+    return WEAK.index(said) if said in WEAK else len(WEAK)

@@ -45,7 +45,9 @@ class Listener:
         self._sessions: set[Session] = set()
         self._greenlets = Group()
         self._crowd = Crowd(memory.descriptors())
-        self._turned_away = 0
+        self.accepted = 0  # since the start, as turned_away
+        self.turned_away = 0
+        self._untold = 0  # of those turned away
         self._told = 0.0
         self._failing = False
         loop = get_hub().loop
@@ -64,15 +66,23 @@ class Listener:
         """How many clients are connected."""
         return self._crowd.count
 
-    def stop(self) -> None:
-        """Accept no more, close the listening sockets, tell idle clients; busy ones finish their command first."""
+    def close(self) -> None:
+        """Accept no more, and close the listening sockets; sessions go on."""
         for watcher, sock in self._watchers:
             watcher.stop()
             watcher.close()
             sock.close()
         self._watchers = []
+
+    def stop(self) -> None:
+        """Accept no more, tell idle clients; busy ones finish their command first."""
+        self.close()
         for session in list(self._sessions):
             session.stop()
+
+    def wait(self) -> None:
+        """Wait until every session has come to its own end."""
+        self._greenlets.join()
 
     def join(self, timeout: float) -> None:
         """Wait for the sessions to end, at most so many seconds; cut those that have not."""
@@ -99,6 +109,7 @@ class Listener:
         if seat is None:
             self._turn_away(client, remote)
         else:
+            self.accepted += 1
             self._greenlets.spawn(self._serve, client, remote, seat)
 
     def _turn_away(self, client: _socket.socket, remote: Endpoint) -> None:
@@ -108,12 +119,13 @@ class Listener:
         except OSError:
             pass  # gone already
         client.close()
-        self._turned_away += 1
+        self.turned_away += 1
+        self._untold += 1
         now = time.monotonic()
         if now - self._told >= QUIET:
-            fields = {"ip": remote.ip, "open": self._crowd.count, "turned_away": self._turned_away}
+            fields = {"ip": remote.ip, "open": self._crowd.count, "turned_away": self._untold}
             self._service.logger.warn("too many connections", fields)
-            self._told, self._turned_away = now, 0
+            self._told, self._untold = now, 0
 
     def _accept_failed(self, error: OSError) -> None:
         """Pause: the sockets stay readable, and without descriptors the loop would do nothing but fail."""

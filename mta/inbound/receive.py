@@ -164,6 +164,7 @@ def _log_queue(session: Session, hook: str, verdict: Verdict) -> None:
 def _account(session: Session, transaction: Transaction, reply: Reply) -> None:
     connection = session.connection
     connection.msg_count.count(reply.code)
+    session.service.messages.count(reply.code)
     if session.service.logger.level < NOTICE:
         return
     connection.lognotice(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mta.counts import Counts
 from mta.plugin.offload import Threads
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Service:
     """The worker fills this in; a reload replaces settings in place, and the next command sees them.
 
     tls: what is needed for encryption; None in a server that does without. threads: for what computes for long.
+    messages: how many were received, put off and rejected since the start.
     submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
     """
 
@@ -36,6 +38,7 @@ class Service:
     submit: Callable[[Transaction], Reply]
     tls: TlsServer | None = None
     threads: Threads = field(default_factory=Threads)
+    messages: Counts = field(default_factory=Counts)
 
     @property
     def product(self) -> str:

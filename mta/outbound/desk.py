@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mta.outbound.waiting import Waiting
 
 MAX_SITES_SHOWN = 1000
+NOT_YET = "the worker that had it is finishing, try again"
 
 Result = Literal["done", "busy", "gone", "held"] | str
 """What became of an order for one entry: carried out; under way just now; not in the queue; held; or why it failed."""
@@ -170,7 +171,7 @@ class Desk:
             return "busy"
         job = self._engine.claim(name)
         if job is None:
-            return "gone"
+            return NOT_YET if self._engine.loading else "gone"
         later: Later | None = Later(job.name, job.due_ms or job.name.next_attempt, job.todo)
         try:
             if job.name.is_held and not held:

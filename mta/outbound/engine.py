@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 from gevent import Greenlet, sleep, spawn
 from gevent.event import Event
@@ -28,6 +30,14 @@ HOT_OVERHEAD = 4096  # what a waiting entry takes besides its message, roughly
 LOAD_AGAIN = 30.0  # seconds until another try when the directory could not be read
 LOAD_BATCH = 256  # names per turn at start-up, so that mail is served meanwhile
 LONGEST_SLEEP = 60.0  # seconds; the wall clock may be set while we wait
+
+
+class Gate(Protocol):
+    """What must have happened before the spool is ours."""
+
+    def wait(self) -> bool:
+        """Block the greenlet until it has; False when it never will."""
+        ...
 
 
 class Engine:
@@ -62,14 +72,16 @@ class Engine:
         self._changed = Event()
         self._clock = WallClock()
         self._flushed = False  # since the loading of names began
+        self.loading = False  # what is ours may be another's still
         self._tasks: list[Greenlet[[], None]] = []
 
     # -- life
 
-    def start(self) -> None:
-        """Begin to deliver, and to load the names that lie in the spool; returns at once."""
+    def start(self, gate: Gate | None = None) -> None:
+        """Begin to deliver, and to load the names that lie in the spool, behind the gate; returns at once."""
         self._flushed = False
-        self._tasks = [spawn(self._load), spawn(self._schedule)]
+        self.loading = gate is not None
+        self._tasks = [spawn(partial(self._load, gate)), spawn(self._schedule)]
 
     def stop(self, drain_seconds: float = 30.0) -> None:
         """Start nothing new, give what is under way so many seconds, then end it; its entries stay in the spool."""
@@ -199,10 +211,13 @@ class Engine:
                 self._reasons[later.name.text] = reason
             self.put(later)
 
-    def _load(self) -> None:
+    def _load(self, gate: Gate | None) -> None:
         """Push the names that lay in the spool when it was opened; the spool passes over what came since."""
+        if gate is not None and not gate.wait():
+            return
         while (count := self._load_names()) is None:
             sleep(LOAD_AGAIN)
+        self.loading = False
         self._logger.info("queue loaded", {"entries": count}, origin="outbound")
 
     def _load_names(self) -> int | None:

@@ -17,7 +17,7 @@ from mta.outbound.backoff import schedule
 from mta.outbound.bouncer import Bouncer
 from mta.outbound.delivery import Deliverer
 from mta.outbound.desk import Desk
-from mta.outbound.engine import Engine
+from mta.outbound.engine import Engine, Gate
 from mta.outbound.limits import Limits
 from mta.outbound.route import Router
 from mta.outbound.rules import rules_of
@@ -145,11 +145,22 @@ class Outbound:
     ) -> Reply:
         return self.send(mail_from, rcpts, contents, origin=hmail)
 
-    def start(self) -> None:
-        """Begin to deliver what lies in the spool and what comes in."""
-        self.engine.start()
+    def start(self, predecessor: Gate | None = None) -> None:
+        """Begin to deliver what lies in the spool and what comes in.
+
+        predecessor: owns what was there before, until it has ended; then that is ours.
+        """
+        self.engine.start(predecessor)
         if self._reporter is not None:
-            self._reporting = spawn(self._reporter.run)
+            self._reporting = spawn(lambda: self._report(predecessor))
+
+    def _report(self, predecessor: Gate | None) -> None:
+        if self._reporter is not None and (predecessor is None or predecessor.wait()):
+            self._reporter.run()
+
+    def read_suspensions(self) -> None:
+        """Take over what others have written down meanwhile. Raises SuspensionsError."""
+        self._sites.suspensions.read()
 
     def stop(self, drain_seconds: float = 30.0) -> None:
         """Finish what is under way, for at most so many seconds, then say good-bye to the next hops."""

@@ -40,8 +40,12 @@ class Suspensions:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._by_scope: dict[str, Suspension] = {}
-        if directory is not None:
-            self._by_scope = _read(directory / FILE)
+        self.read()
+
+    def read(self) -> None:
+        """What is written down is in force, and nothing else. Raises SuspensionsError."""
+        if self._directory is not None:
+            self._by_scope = _read(self._directory / FILE)
 
     def __bool__(self) -> bool:
         return bool(self._by_scope)

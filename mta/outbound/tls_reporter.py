@@ -59,7 +59,8 @@ class TlsReporter:
         self._run = run_in_thread
         self._context = context
         self._day = _today()
-        self._tally = diary.read(self._day)
+        self._tally = TlsTally()
+        self._begun = False
         self._delay = random.uniform(0, SPREAD_SECONDS)
 
     def collect(self, result: TlsResult) -> None:
@@ -70,6 +71,7 @@ class TlsReporter:
 
     def run(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Keep what was counted, and report what is over; never returns."""
+        self._begin()
         while True:
             sleep(LOOK_SECONDS)
             try:
@@ -82,10 +84,17 @@ class TlsReporter:
 
     def save(self) -> None:
         """Write what was counted since the last time to disk."""
+        self._begin()
         self._turn_page()
         if self._tally.changed:
             self._tally.changed = False
             self._keep(self._day, self._tally)
+
+    def _begin(self) -> None:
+        """Read what was kept of this day: not before, for another process may have been at it still."""
+        if not self._begun:
+            self._begun = True
+            self._tally.include(self._diary.read(self._day))
 
     def report_all(self, sender: Sender) -> None:
         """Send the reports of every day that is over."""
@@ -160,6 +169,7 @@ class TlsReporter:
     def _turn_page(self) -> None:
         today = _today()
         if today != self._day:
+            self._begin()
             day, tally = self._day, self._tally
             self._day, self._tally = today, TlsTally()
             self._delay = random.uniform(0, SPREAD_SECONDS)

@@ -70,6 +70,17 @@ class TlsTally:
             failure = (result.result_type, "", "", "more of these than can be listed")
         tally.failures[failure] += 1
 
+    def include(self, other: TlsTally) -> None:
+        """Add what another one has counted of the same day."""
+        for domain in other.domains:
+            if domain not in self._domains and len(self._domains) >= MAX_DOMAINS:
+                continue
+            policies = self._domains.setdefault(domain, {})
+            for policy, theirs in other.policies(domain).items():
+                ours = policies.setdefault(policy, PolicyTally())
+                ours.successes += theirs.successes
+                ours.failures.update(theirs.failures)
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as from_json reads it."""
         return {

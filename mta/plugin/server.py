@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from mta.logger import Logger
     from mta.message.stream import MessageStream
     from mta.smtp.address import Address
     from mta.transaction import Transaction
@@ -98,6 +99,40 @@ class Server:
         self.outbound: OutboundQueue = NoOutboundQueue()
         self.keep_passwords = False
         self._queue: Queue | None = None
+        self._figures: Callable[[], Mapping[str, int]] = dict
+        self._sums: Callable[[], Mapping[str, int]] = dict
+        self._reopens: list[Callable[[], object]] = []
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """How this process is at the moment, and what it has counted since its start; docs/Workers.md names the figures.
+
+        Empty until hook init_master or init_child.
+        """
+        return self._figures()
+
+    @property
+    def sums(self) -> Mapping[str, int]:
+        """The same figures of all workers together, with what those have counted that have ended; of others up to 1 s old."""
+        return self._sums()
+
+    def on_figures(
+        self, figures: Callable[[], Mapping[str, int]], sums: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Tell the server who knows its figures; the worker does this."""
+        self._figures, self._sums = figures, sums
+
+    def on_reopen(self, callback: Callable[[], object]) -> None:
+        """Have a function called when log files shall be opened again, for they have been moved: at SIGUSR1 and SIGHUP."""
+        self._reopens.append(callback)
+
+    def reopen(self, logger: Logger) -> None:
+        """Call what on_reopen() was given; one that fails is logged, and does not keep the others from it."""
+        for callback in self._reopens:
+            try:
+                callback()
+            except Exception as error:
+                logger.error(f"cannot open the log again: {type(error).__name__}: {error}")
 
     def on_mail(self, queue: Queue) -> None:
         """Tell the server where mail goes; the worker does this once plugins are loaded. Before, mail is put off with 451."""

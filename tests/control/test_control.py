@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.control.address import NAME, connect, listen
+from mta.control.address import NAME, connect, open_unnamed, publish, withdraw
 from mta.control.client import ControlClient, NotRunning, Refused
 from mta.control.orders import MAX_NAMES
 from mta.control.server import MAX_LINE
@@ -121,10 +121,20 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 def test_what_a_crash_left_behind_is_replaced_and_paths_may_be_long(tmp_path: Path) -> None:
     directory = tmp_path / ("d" * 120)
-    listen(directory).close()
+    open_unnamed(directory, NAME).close()
+    publish(directory, NAME)
     with pytest.raises(NotRunning, match="not running"):
         ControlClient(directory)
-    sock = listen(directory)
-    with connect(directory, 5):
-        sock.accept()[0].close()
-    sock.close()
+    with socket.socket(fileno=open_unnamed(directory, NAME).detach()) as sock:
+        with pytest.raises(NotRunning, match="not running"):
+            ControlClient(directory)  # not yet
+        publish(directory, NAME)
+        with connect(directory, 5):
+            sock.accept()[0].close()
+
+
+def test_a_socket_that_was_never_published_leaves_nothing_behind(tmp_path: Path) -> None:
+    open_unnamed(tmp_path, NAME).close()
+    assert os.listdir(tmp_path) != []
+    withdraw(tmp_path, NAME)
+    assert os.listdir(tmp_path) == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mta.control.merge import NO_ANSWER, merged, missing
+from mta.outbound.desk import NOT_YET
 
 
 def site(name: str, busy: int, waiting: int, **more: Any) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def site(name: str, busy: int, waiting: int, **more: Any) -> dict[str, Any]:
 def status(pid: int, *sites: dict[str, Any], **more: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("in_progress", "scheduled", "held", "ready", "parked"), 2)
     about = {"version": "1", "pid": pid, "started": 100.0 + pid, "connections": 3, "listening": ["[::0]:25"]}
+    about |= {"slot": 0, "figures": {"accepted": pid}}
     return {**about, **counts, "disabled": False, "suspensions": [], "sites": list(sites), **more}
 
 
@@ -30,6 +32,7 @@ def test_status() -> None:
     )
     assert (whole["connections"], whole["held"], whole["started"], whole["disabled"]) == (6, 4, 105.0, True)
     assert [worker["pid"] for worker in whole["workers"]] == [7, 5]
+    assert [worker["figures"]["accepted"] for worker in whole["workers"]] == [7, 5] and "figures" not in whole
     both = {"resting_until": "11:00", "suspended": True, "last_failure": "gone"}
     assert whole["sites"] == [{**site("b", 2, 9, **both), "concurrency": 10}, site("a", 1, 0)]
 
@@ -55,6 +58,9 @@ def test_connections_of_all() -> None:
         ([{"x": "gone"}, {"x": "gone"}], {"x": "gone"}),
         ([{"x": None}, {"x": {"gates": []}}, {"x": None}], {"x": {"gates": []}}),
         ([{"x": None}, {"x": None}], {"x": None}),
+        ([{"x": NOT_YET}, {"x": "gone"}], {"x": NOT_YET}),
+        ([{"x": "gone"}, {"x": NOT_YET}], {"x": NOT_YET}),
+        ([{"x": NOT_YET}, {"x": "done"}], {"x": "done"}),
         ([False, True], True),
         ([False, False], False),
     ],

@@ -19,7 +19,8 @@ from mta.http.server import HttpServer
 from mta.http.tls import server_context
 from mta.logger import INFO, Logger
 from mta.net.endpoint import Endpoint
-from mta.worker import StartError, Worker
+from mta.processes.errors import StartError
+from mta.worker import Worker
 from tests.support.install import Install
 from tests.support.server import eventually
 from tests.support.tls import Authority, trusting

@@ -41,6 +41,7 @@ class SmtpSettings(Settings):
     daemon_pid_file: str = setting("main", "daemon_pid_file", TEXT, "/var/run/haraka.pid", "File with the number of the process then; while that runs, nobody else starts.")
     graceful_shutdown: bool = setting("main", "graceful_shutdown", FLAG, False, "On SIGINT too, let messages that are coming in finish first (SIGTERM always does).")
     force_shutdown_timeout: int = setting("main", "force_shutdown_timeout", whole(0), 30, "Seconds that a graceful stop may take.")
+    worker_timeout: int = setting("main", "worker_timeout", whole(0), 120, "Seconds that a worker may hang before the master ends and replaces it, 3 at least; 0: for ever.")
     plugin_timeout_action: str = setting("main", "plugin_timeout_action", choice("defer", "continue"), "defer", "A plugin that does not answer in time: `defer` tells the client to try later, `continue` asks the next plugin.")
     ignore_bad_plugins: bool = setting("main", "ignore_bad_plugins", FLAG, False, "Start without the plugins that cannot be loaded, instead of not starting.")
 
