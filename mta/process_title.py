@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 PR_SET_NAME = 15  # prctl(2)
 COMM_LENGTH = 15  # bytes of a name, which is all that Linux keeps
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What has happened since the start, in all, and what is so now; out: deliveries, mails that may leave, mails that wait."""
-
-    connections: int = 0
-    concurrent: int = 0
-    recipients: int = 0
-    messages: int = 0
-    out: tuple[int, int, int] = (0, 0, 0)
 
 
 class Title:
@@ -28,15 +17,22 @@ class Title:
         self.role = role
         self._connections, self._recipients, self._messages = _Rate(), _Rate(), _Rate()
 
-    def after(self, seconds: float, traffic: Traffic) -> str:
-        """The title when a second more is over; seconds: since the start. The fields are those of Haraka."""
-        cn, rcpts, msgs = traffic.connections, traffic.recipients, traffic.messages
+    def after(self, seconds: float, figures: Mapping[str, int]) -> str:
+        """The title when a second more is over; seconds: since the start; figures: see Server.figures. The fields are Haraka's."""
+        cn, rcpts = _sum(figures, "accepted"), _sum(figures, "recipients")
+        msgs = _sum(figures, "received", "put_off", "rejected")
+        out = (("in_progress",), ("ready", "parked"), ("scheduled", "held"))
         return (
-            f"Haraka{self.role} cn={cn} cc={traffic.concurrent} cps={self._connections.next(cn, seconds)}"
+            f"Haraka{self.role} cn={cn} cc={_sum(figures, 'connections')}"
+            f" cps={self._connections.next(cn, seconds)}"
             f" rcpts={rcpts}/{_per(rcpts, msgs)} rps={self._recipients.next(rcpts, seconds)}"
             f" msgs={msgs}/{_per(msgs, cn)} mps={self._messages.next(msgs, seconds)}"
-            f" out={'/'.join(map(str, traffic.out))}"
+            f" out={'/'.join(str(_sum(figures, *names)) for names in out)}"
         )
+
+
+def _sum(figures: Mapping[str, int], *names: str) -> int:
+    return sum(figures.get(name, 0) for name in names)
 
 
 class _Rate:

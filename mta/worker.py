@@ -145,7 +145,7 @@ class Worker:
         self._undo.append(self._control.stop)
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
-        self._server.outbound = QueueControl(self.outbound, spool.directory, state_directory(spool.directory))
+        self._server.outbound = QueueControl(spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
         self._listener = Listener([sock for _, sock in self._bound], self.service)
         self._pulse = self._make_pulse()

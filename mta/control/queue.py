@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mta.control.client import ControlClient, NotRunning, Refused
-from mta.outbound.service import Outbound
 from mta.outbound.spool_errors import SpoolError
 from mta.outbound.status import QueuedEntry, list_queue
 from mta.plugin.offload import Threads
@@ -20,18 +19,13 @@ COUNTS = ("in_progress", "ready", "scheduled", "parked", "held")
 class QueueControl:
     """See mta.plugin.outbound_queue.OutboundQueue. directory: of the queue; state: the directory of the control sockets."""
 
-    def __init__(self, outbound: Outbound, directory: Path, state: Path) -> None:
-        self._outbound = outbound
+    def __init__(self, directory: Path, state: Path) -> None:
         self._directory = directory
         self._state = state
         self._threads = Threads()
 
-    def counts(self) -> Mapping[str, int]:
-        """Those of this process, at once."""
-        return self._outbound.counts()
-
     def stats(self) -> Mapping[str, int]:
-        """Those of all workers together."""
+        """How many of all workers wait for what."""
         status = self._ask("status")
         return {name: status[name] for name in COUNTS}
 

@@ -24,7 +24,7 @@ class Service:
     """The worker fills this in; a reload replaces settings in place, and the next command sees them.
 
     tls: what is needed for encryption; None in a server that does without. threads: for what computes for long.
-    messages: how many were received, put off and rejected since the start.
+    messages: how many were received, put off and rejected since the start. recipients: how many RCPT commands were decided.
     submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
     """
 
@@ -39,6 +39,7 @@ class Service:
     tls: TlsServer | None = None
     threads: Threads = field(default_factory=Threads)
     messages: Counts = field(default_factory=Counts)
+    recipients: int = 0
 
     @property
     def product(self) -> str:

@@ -67,7 +67,7 @@ from mta.plugin.verdict import (
     Answer,
     Code,
 )
-from mta.process_title import Title, TitleBar, Traffic
+from mta.process_title import Title, TitleBar
 from mta.results import Results
 from mta.smtp.address import NULL, Address, AddressError
 from mta.smtp.dsn import DSN
@@ -149,7 +149,6 @@ __all__ = [
     "Todo",
     "TooBusySettings",
     "TooManyParts",
-    "Traffic",
     "Transaction",
     "decode_xtext",
     "domain_key",

@@ -20,12 +20,8 @@ class OutboundQueue(Protocol):
         """At most so many entries: file, uuid, queue_time (ms since 1970), domain, from, to."""
         ...
 
-    def counts(self) -> Mapping[str, int]:
-        """How many entries of this process are in_progress, ready, scheduled, parked, held; the only answer that comes at once."""
-        ...
-
     def stats(self) -> Mapping[str, int]:
-        """The same for all workers together."""
+        """How many entries are in_progress, ready, scheduled, parked, held; Server.figures tells those of this process."""
         ...
 
     def inspect(self) -> Mapping[str, Any]:
@@ -56,7 +52,7 @@ class NoOutboundQueue:
         """See entries."""
         raise QueueError("the server is not running")
 
-    counts = inspect = pools = stats
+    inspect = pools = stats
 
     def retry(self, name: str) -> str:
         """See entries."""
