@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 from collections.abc import Mapping
 
@@ -67,6 +66,8 @@ class TitleBar:
         if self._set_title is not None:
             self._set_title(title)
             return
+        import ctypes  # most servers never need it
+
         try:
             ctypes.CDLL(None).prctl(PR_SET_NAME, short.encode()[:COMM_LENGTH], 0, 0, 0)
         except (AttributeError, OSError):

@@ -16,24 +16,24 @@ class MasterTitle:
 
     def __init__(self) -> None:
         self.replaced = 0
-        self._wanted = False
+        self._bar: TitleBar | None = None  # None: not wanted
         self._title = Title(" (master)")
-        self._bar = TitleBar()
         self._began = time.monotonic()
         self._due = 0.0
 
     def read(self, lines: Iterable[str]) -> None:
         """Take over what config/plugins lists."""
-        self._wanted = any(_name(line) == PLUGIN for line in lines)
+        wanted = any(_name(line) == PLUGIN for line in lines)
+        self._bar = (self._bar or TitleBar()) if wanted else None
 
     def pause(self) -> float | None:
         """Seconds until it is to be shown again; None when it is not wanted."""
-        return max(self._due - time.monotonic(), 0.0) if self._wanted else None
+        return max(self._due - time.monotonic(), 0.0) if self._bar else None
 
     def show(self, sums: Mapping[str, int]) -> None:
         """Show it, if it is time. sums: the figures of all workers together."""
         now = time.monotonic()
-        if not self._wanted or now < self._due:
+        if self._bar is None or now < self._due:
             return
         self._due = now + SECONDS
         title = f"{self._title.after(now - self._began, sums)} respawn={self.replaced}"
