@@ -87,9 +87,6 @@ class Server:
 
     public_ip: the address that the Internet knows this server by, "" when the operator did not say.
     http: where plugins add their pages, at hook init_http.
-    outbound: the queue of the whole server, to look at and to steer.
-    keep_passwords: set it in register() if you need the password of a client that has logged in: `connection.notes.auth_passwd`
-    is a Secret with it then, unless the mechanism did not tell it to the server. Without that no password is kept.
     """
 
     def __init__(self) -> None:
@@ -97,7 +94,10 @@ class Server:
         self.public_ip = ""
         self.http: Http = NoHttp()
         self.outbound: OutboundQueue = NoOutboundQueue()
+        """The queue of the whole server, to look at and to steer."""
         self.keep_passwords = False
+        """Set it in register() if you need the password of a client that has logged in: `connection.notes.auth_passwd` is a
+        Secret with it then, unless the mechanism did not tell it to the server. Without that no password is kept."""
         self._queue: Queue | None = None
         self._figures: Callable[[], Mapping[str, int]] = dict
         self._sums: Callable[[], Mapping[str, int]] = dict

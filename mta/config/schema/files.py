@@ -42,6 +42,7 @@ BLOCK_ME_RECIPIENT = ValueFile(
     "",
     "Address that takes mails whose senders are to be blocked; empty: none.",
 )
+"""The file block_me.recipient, for self.config.value."""
 
 VALUES: tuple[ValueFile[Any], ...] = (
     ME,
