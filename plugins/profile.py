@@ -119,9 +119,11 @@ class Profile(Plugin):
 def write(directory: Path, name: str, stacks: Counter[Stack], keep: int) -> None:
     """One line for each stack, outermost function first, as flamegraph.pl and speedscope read it. Raises OSError."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    with open(directory / name, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+    unfinished = directory / f".{name}"
+    with open(unfinished, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         for stack, count in stacks.most_common():
             file.write(f"{';'.join(map(named, stack)) or OTHER} {count}\n")
+    unfinished.rename(directory / name)
     files = sorted(directory.glob(f"profile.*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
     for old in files[:-keep]:
         old.unlink(missing_ok=True)
