@@ -81,6 +81,7 @@ class Master:
         self._callers: list[Client] = []  # who waits for the reload that is under way
         self._next: list[Client] | None = None  # who waits for one more, for files have changed since
         self._last_reload: dict[str, object] = {}
+        self._drain = 0.0
         self._stopping = False
         self._clean = True
 
@@ -136,7 +137,9 @@ class Master:
         configure_from(self._logger, config)
         self._title.read(config.get("plugins", "list"))
         smtp = config.settings(SmtpSettings)
-        self._drain, self._patience = float(smtp.force_shutdown_timeout), float(smtp.worker_timeout)
+        self._patience = float(smtp.worker_timeout)
+        # The longest that a worker may have read: those that are old keep what they have.
+        self._drain = max(self._drain, float(smtp.force_shutdown_timeout))
         self._sigint_drains = smtp.graceful_shutdown
         return config
 

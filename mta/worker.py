@@ -306,6 +306,7 @@ class Worker:
         self._undo.append(self._listener.stop)  # a watcher of a closed socket would abort the process
         self._listener.start()
         self._control.start(Orders(self.outbound, self._about), self.logger)
+        self._undo.append(self._control.stop)
         self._begin_http()
         self._pulse.start()
         self._undo.append(self._pulse.stop)
@@ -391,7 +392,8 @@ class Worker:
         """Whoever rotates logs has moved the files."""
         if self._log_file and (error := reopen(self._log_file)):
             self.logger.error(error, origin=ORIGIN)
-        self._server.reopen(self.logger)
+        for failure in self._server.reopen():
+            self.logger.error(f"cannot reopen a log: {type(failure).__name__}: {failure}", origin=ORIGIN)
 
     def _on_reload(self) -> None:
         if self._inherited is None:
@@ -405,16 +407,17 @@ class Worker:
         """Another one serves already: take no more clients, and let those that we have go on to their own end."""
         self._stopping.clear()
         self.logger.notice("Retiring.", {"connections": self._listener.count}, origin=ORIGIN)
-        deadline = time.monotonic() + self._drain_seconds
-        self._control.stop()
+        seconds = self._drain_seconds
+        deadline = time.monotonic() + seconds
         self._listener.close()
-        self._http.stop(self._drain_seconds)
+        self._control.close()
+        self._http.stop(seconds)
         waiting = gevent.spawn(self._listener.wait)
         waiting.link(lambda _: self._stopping.set())
-        self._stopping.wait(self._drain_seconds)  # a signal ends it as well
+        self._stopping.wait(max(deadline - time.monotonic(), 0.0))  # a signal ends it as well
         waiting.kill()
-        left = max(deadline - time.monotonic(), 0.0)
-        self._drain_seconds = max(left, min(RETIRE_EXTRA, self._drain_seconds))
+        if self._drain_seconds:  # no signal has said that it shall be at once
+            self._drain_seconds = max(deadline - time.monotonic(), min(RETIRE_EXTRA, seconds))
 
     def stop(self) -> None:
         """Accept no more, let commands and deliveries that are under way finish, close everything."""

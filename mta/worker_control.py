@@ -48,9 +48,15 @@ class WorkerControl:
         self._server = ControlServer(self._sock, orders, logger)
         self._server.start()
 
+    def close(self) -> None:
+        """Let nobody in any more; who has asked something gets an answer."""
+        if self._server is not None:
+            self._server.close()
+
     def stop(self) -> None:
         """Answer nobody any more. May be called again."""
-        if self._server is not None:
-            self._server.stop()
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
         self._sock.close()
         address.withdraw(self._directory, self._name)

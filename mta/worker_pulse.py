@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import gevent
@@ -105,9 +104,10 @@ class WorkerPulse:
         return f"{now['connections']} connections, {waiting} in the queue"
 
     def _run(self) -> None:
-        beat: Callable[[], None] = self.beat
+        expected = self._notifier.pause if self._notifier else None
+        pause = min(SECONDS, expected or SECONDS)
         while True:
-            gevent.sleep(SECONDS)
-            beat()
+            gevent.sleep(pause)
+            self.beat()
             if self._notifier is not None:
                 self._notifier.status(self.status_line())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,17 +48,17 @@ class Manager:
         self.path = path
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(str(path))
-        self.sock.setblocking(False)
         self.told: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def hears(self, begin: str, count: int = 1) -> bool:
         """Wait until so many messages began like this."""
-        return eventually(lambda: sum(line.startswith(begin) for line in self._take()) >= count, 20)
+        return eventually(lambda: sum(line.startswith(begin) for line in self.told) >= count, 20)
 
-    def _take(self) -> list[str]:
-        while select.select([self.sock], [], [], 0)[0]:
-            self.told.append(self.sock.recv(4096).decode().replace("\n", " "))
-        return self.told
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while message := self.sock.recv(4096):
+                self.told.append(message.decode().replace("\n", " "))
 
 
 @pytest.fixture
@@ -82,10 +83,11 @@ def both() -> pytest.MarkDecorator:
 def test_a_server_tells_its_life(relay: Server, manager: Manager) -> None:
     relay.env |= {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "1000000"}
     relay.start()
+    nodes = "nodes" in (relay.directory / "config" / "smtp.ini").read_text()
     assert manager.hears("READY=1 STATUS=") and manager.hears("WATCHDOG=1", 3)
     with RawClient(relay.port):
-        assert manager.hears("STATUS=2 workers, 1 connections") or manager.hears("STATUS=1 connections")
-    if relay.log.count("workers started"):
+        assert manager.hears("STATUS=2 workers, 1 connections" if nodes else "STATUS=1 connections")
+    if nodes:
         assert haraka("--graceful", "-c", str(relay.directory)).returncode == 0
         assert manager.hears("RELOADING=1 MONOTONIC_USEC=") and manager.hears("READY=1", 2)
     beats = sum(line == "WATCHDOG=1" for line in manager.told)

@@ -32,6 +32,10 @@ class ControlServer:
         """Begin to answer; returns at once."""
         self._server.start()
 
+    def close(self) -> None:
+        """Let nobody in any more; those that are there are answered."""
+        self._server.close()
+
     def stop(self) -> None:
         """Answer nobody any more, and close the socket."""
         self._server.stop(timeout=1)

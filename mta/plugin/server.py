@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from mta.logger import Logger
     from mta.message.stream import MessageStream
     from mta.smtp.address import Address
     from mta.transaction import Transaction
@@ -101,7 +100,7 @@ class Server:
         self._queue: Queue | None = None
         self._figures: Callable[[], Mapping[str, int]] = dict
         self._sums: Callable[[], Mapping[str, int]] = dict
-        self._reopens: list[Callable[[], object]] = []
+        self._reopen: list[Callable[[], object]] = []
 
     @property
     def figures(self) -> Mapping[str, int]:
@@ -122,17 +121,19 @@ class Server:
         """Tell the server who knows its figures; the worker does this."""
         self._figures, self._sums = figures, sums
 
-    def on_reopen(self, callback: Callable[[], object]) -> None:
-        """Have a function called when log files shall be opened again, for they have been moved: at SIGUSR1 and SIGHUP."""
-        self._reopens.append(callback)
+    def on_reopen(self, reopen: Callable[[], object]) -> None:
+        """Have a function called at SIGUSR1 and SIGHUP: open log files, and connections that log, anew."""
+        self._reopen.append(reopen)
 
-    def reopen(self, logger: Logger) -> None:
-        """Call what on_reopen() was given; one that fails is logged, and does not keep the others from it."""
-        for callback in self._reopens:
+    def reopen(self) -> list[Exception]:
+        """Call what on_reopen was given, all of it; the worker does this. Returns what went wrong."""
+        failed: list[Exception] = []
+        for reopen in self._reopen:
             try:
-                callback()
+                reopen()
             except Exception as error:
-                logger.error(f"cannot open the log again: {type(error).__name__}: {error}")
+                failed.append(error)
+        return failed
 
     def on_mail(self, queue: Queue) -> None:
         """Tell the server where mail goes; the worker does this once plugins are loaded. Before, mail is put off with 451."""

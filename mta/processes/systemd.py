@@ -10,11 +10,12 @@ from collections.abc import MutableMapping
 from mta.net.endpoint import Bound, Endpoint
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
+PATIENCE = 1.0  # seconds; what is said once must arrive, what is said again and again need not
 HTTP = "http"  # FileDescriptorName= of a socket for http.ini; every other one is for mail
 
 
 class Notifier:
-    """Sends states to the service manager, if there is one; never blocks, and never fails.
+    """Sends states to the service manager, if there is one; never fails, and blocks for a second at most.
 
     Takes its variables out of the environment, so that no child speaks in our name.
     """
@@ -32,17 +33,20 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """We serve; also the end of reloading()."""
-        self._send("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}", patience=PATIENCE)
 
     def reloading(self) -> None:
         """New workers are on their way."""
         self._send(
-            "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Replacing the workers"
+            "RELOADING=1",
+            f"MONOTONIC_USEC={time.monotonic_ns() // 1000}",
+            "STATUS=Replacing the workers",
+            patience=PATIENCE,
         )
 
     def stopping(self) -> None:
         """Nobody is served any more, what is under way finishes."""
-        self._send("STOPPING=1", "STATUS=Finishing what is under way")
+        self._send("STOPPING=1", "STATUS=Finishing what is under way", patience=PATIENCE)
 
     def status(self, status: str) -> None:
         """One line for `systemctl status`."""
@@ -62,13 +66,13 @@ class Notifier:
         """The longest time between two beats in seconds; None when nobody waits for them."""
         return self.watchdog / 2 if self.watchdog else None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, patience: float = 0.0) -> None:
         if not self.wanted:
             return
         name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         try:
-            sock.setblocking(False)
+            sock.settimeout(patience)
             sock.sendto("\n".join(lines).encode(errors="backslashreplace"), name)
         except OSError:
             return  # it will find out by itself

@@ -134,10 +134,12 @@ class Workers:
 
     def retire(self, child: Child, seconds: float) -> None:
         """Let a worker take no more clients, and finish within so many seconds."""
+        # One that is not ready has no handler yet, and nothing to finish.
+        number = RETIRE if child.state is State.SERVING else signal.SIGTERM
         child.state = State.RETIRING
         child.until = time.monotonic() + seconds
         child.why = f"had not finished within {seconds:g} s"
-        os.kill(child.pid, RETIRE)
+        os.kill(child.pid, number)
 
     def limit(self, seconds: float) -> None:
         """All have been told to end: nobody takes longer than that."""
