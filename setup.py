@@ -14,6 +14,7 @@ CLIENTS = [
     "psycopg[binary]>=3.2",
     "ldap3>=2.9",
 ]  # what plugins of the tests use; no plugin of ours does
+TITLE = ["setproctitle>=1.3"]
 
 
 def version() -> str:
@@ -57,6 +58,7 @@ setup(
         "passwords": PASSWORDS,
         "sasl": SASL,
         "redis": REDIS,
+        "title": TITLE,
         "test": [
             "pytest>=8",
             "pytest-timeout",
@@ -69,6 +71,7 @@ setup(
             *SASL,
             *REDIS,
             *CLIENTS,
+            *TITLE,
         ],
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],

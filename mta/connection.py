@@ -126,6 +126,7 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_ask",
+        "_hears",
         "_is_gone",
         "_notes",
         "_proxy",
@@ -177,6 +178,7 @@ class Connection:
         self._results: Results | None = None
         self._proxy: Proxy | None = None
         self._ask: Callable[[int, str, float | None], str] | None = None
+        self._hears: Callable[[float], bool] | None = None
         self._starter: TlsStarter | None = None
         self._is_gone: Callable[[], bool] | None = None
 
@@ -252,6 +254,22 @@ class Connection:
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
+    def talks_early(self, seconds: float = 0.0) -> bool:
+        """True when the client has spoken out of turn, or does within so many seconds; `early_talker` says so from then on.
+
+        For hooks that run before the greeting: the client has to wait for that (RFC 5321 4.3.1). A client that is silent is
+        kept waiting for the whole time, and nobody else. What it says is answered later, as usual. Commands that a load
+        balancer sent along with its PROXY header count as it found them.
+        Raises ClientGone when the client hangs up, which a plugin lets through, and RuntimeError outside a session.
+        """
+        if self._hears is None:
+            raise RuntimeError("this connection has no client to listen to")
+        try:
+            self.early_talker = self.early_talker or self._hears(seconds)
+        except (EOFError, OSError) as error:
+            raise ClientGone(str(error)) from error
+        return self.early_talker
+
     @property
     def gone(self) -> bool:
         """True when the client has hung up, or the session is over; looks, and waits for nothing.
@@ -289,6 +307,10 @@ class Connection:
     def on_look(self, is_gone: Callable[[], bool]) -> None:
         """Tell the connection how to see that the client has gone; the session does this."""
         self._is_gone = is_gone
+
+    def on_talks_early(self, hears: Callable[[float], bool] | None) -> None:
+        """Tell the connection how the client is listened to, None when it no longer can be; the session does this."""
+        self._hears = hears
 
     @property
     def log_uuid(self) -> str:

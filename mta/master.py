@@ -39,6 +39,7 @@ from mta.processes.reception import Client, Reception
 from mta.processes.reload import KEPT, Reload
 from mta.processes.signals import Signals
 from mta.processes.systemd import Notifier, passed_sockets
+from mta.processes.title import MasterTitle
 from mta.processes.workers import ORIGIN, Workers
 from mta.version import VERSION
 from mta.worker import RETIRE_EXTRA, Worker
@@ -72,6 +73,7 @@ class Master:
         self._log_file = log_file
         self._logger = Logger(colours=os.isatty(log_fd), write=self._write)
         self._notifier = Notifier()
+        self._title = MasterTitle()
         self._due: dict[int, tuple[float, float]] = {}  # by slot: when it is replaced, after what pause
         self._disk = Disk()
         self._smtp: list[Bound] = []
@@ -135,6 +137,7 @@ class Master:
         preflight(config, self._install_dir, problems.append)
         refuse([each for each in problems if each.fatal], self._install_dir)  # the rest tells a worker
         configure_from(self._logger, config)
+        self._title.read(config.get("plugins", "list"))
         smtp = config.settings(SmtpSettings)
         self._patience = float(smtp.worker_timeout)
         # The longest that a worker may have read: those that are old keep what they have.
@@ -227,6 +230,7 @@ class Master:
         self._step()
         self._notifier.beat()
         self._notifier.status(self._status_line())
+        self._title.show(self._workers.board.sums())
 
     def _listen(self) -> None:
         """Wait until something happens, and hear what it is."""
@@ -243,6 +247,7 @@ class Master:
         times = [
             min(TICK, self._patience / 2 or TICK),
             self._notifier.pause,
+            self._title.pause(),
             self._workers.seconds(),
             self._reception.seconds(),
             *(max(due - now, 0.0) for due, _ in self._due.values()),
@@ -317,6 +322,7 @@ class Master:
                 self._logger.error(str(error), origin=ORIGIN)
                 self._put_off(slot, pause_after(0.0, pause))
             else:
+                self._title.replaced += 1
                 self._logger.notice(f"worker {slot} replaced", {"pid": child.pid}, origin=ORIGIN)
 
     # -- replacing all of them

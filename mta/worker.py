@@ -19,6 +19,7 @@ from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import ME, QUEUE_DIR, HttpSettings
 from mta.control.orders import Orders
+from mta.control.queue import QueueControl
 from mta.daemon import reopen
 from mta.event_setup import open_events
 from mta.events import Events
@@ -150,6 +151,7 @@ class Worker:
         self._undo.append(self._control.stop)
         self.outbound = self._make_outbound(spool)
         self._server.on_mail(self.outbound)
+        self._server.outbound = QueueControl(spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
         self._listener = Listener([sock for _, sock in self._bound], self.service)
         self._pulse = self._make_pulse()

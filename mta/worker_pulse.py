@@ -66,6 +66,7 @@ class WorkerPulse:
             "received": messages.accept,
             "put_off": messages.tempfail,
             "rejected": messages.reject,
+            "recipients": self._service.recipients,
             "delivered": sent.delivered,
             "deferred": sent.deferred,
             "failed": sent.failed,

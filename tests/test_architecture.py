@@ -9,7 +9,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 NOUNS = ("mta.connection", "mta.transaction", "mta.notes", "mta.results")
 ROOMS = ("mta.plugin", "mta.smtp", "mta.message", "mta.net", "mta.config", "mta.logger")
-GROUND = ("mta.version", "mta.paths", "mta.counts", "mta.memory", "mta.privileges", "mta.daemon")
+GROUND = (
+    "mta.version",
+    "mta.paths",
+    "mta.counts",
+    "mta.memory",
+    "mta.privileges",
+    "mta.daemon",
+    "mta.process_title",
+)
 
 # A room may import itself, GROUND, and what stands here. Longest match wins.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -49,7 +57,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "mta.http": ("mta.config", "mta.logger"),
     "mta.check": ("mta.plugin", "mta.outbound", "mta.net", "mta.config", "mta.logger"),
-    "mta.control": ("mta.outbound", "mta.net", "mta.logger"),
+    "mta.control": ("mta.outbound", "mta.plugin", "mta.net", "mta.logger"),
     "mta.processes": ("mta.config", "mta.net", "mta.logger"),
     "mta.inherited": ("mta.outbound", "mta.net", "mta.processes"),
     "mta.worker": ("mta",),
@@ -81,6 +89,7 @@ GEVENT = {
     "mta.config.watch",
     "mta.http.server",
     "mta.net.wire_waiting",
+    "mta.net.wire_reader",
     "mta.net.wire_writer",
     "mta.net.clock",
     "mta.net.client_pool",

@@ -92,6 +92,10 @@ def choice(*words: str) -> Kind[str]:
     return scalar(", ".join(words), parse)
 
 
+def _words(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for text in texts for word in re.split(r"[\s,;]+", text) if word)
+
+
 def _level(text: str) -> str:
     """A log level by name (`info`, `LOGINFO`) or by number (9 is DATA, 0 is EMERG)."""
     name = text.upper().removeprefix("LOG")
@@ -202,6 +206,7 @@ RATE = scalar(
     "COUNT/TIME such as 100/1m or 10/s with the units s, m, h, d; empty for no limit", parse_rate, show_rate
 )
 LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
+WORDS: Kind[tuple[str, ...]] = Kind("a list with commas, semicolons or blanks", _words, ",".join)
 MECHANISMS: Kind[tuple[str, ...]] = Kind(f"a list of {', '.join(SASL)}", _mechanisms, ",".join)
 LINES: Kind[tuple[str, ...]] = Kind("text, one line of the greeting each", tuple, "".join, array=True)
 HOSTS: Kind[tuple[str, ...]] = Kind(

@@ -34,6 +34,8 @@ OLD_FILES = (
     OldFile("max_mime_parts", "connection.ini", "max", "mime_parts"),
     OldFile("max_line_length", "connection.ini", "max", "line_length"),
     OldFile("max_data_line_length", "connection.ini", "max", "data_line_length"),
+    OldFile("max_unrecognized_commands", "connection.ini", "max", "unrecognized_commands"),
+    OldFile("toobusy.maxlag", "toobusy.ini", "main", "maxlag"),
 )
 
 _NO = ("", "0", "false", "no", "off")  # not `disabled`, which is a word of received_header

@@ -20,6 +20,10 @@ def merged(order: str, answers: Sequence[Any]) -> Any:
     """The answer to an order that was given to each worker; there is at least one."""
     if order == "status":
         return merged_status(answers)
+    if order == "inspect":
+        return {key: [each for answer in answers for each in answer[key]] for key in answers[0]}
+    if order == "pools":
+        return _added(answers)
     if isinstance(answers[0], Mapping):
         return _by_name(answers)
     return any(answers)
@@ -76,6 +80,14 @@ def _busy(answers: Sequence[Answer]) -> dict[str, Any]:
     columns = answers[0]["histogram"]
     histogram = {column: sum(answer["histogram"][column] for answer in answers) for column in columns}
     return {"plugins": plugins, "histogram": histogram}
+
+
+def _added(pools: Sequence[Answer]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for hop, figures in (item for pool in pools for item in pool.items()):
+        known = found.setdefault(hop, dict.fromkeys(figures, 0))
+        found[hop] = {name: known[name] + figures[name] for name in figures}
+    return found
 
 
 def _by_name(answers: Sequence[Answer]) -> dict[str, Any]:

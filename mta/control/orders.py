@@ -32,6 +32,8 @@ class Orders:
             "status": self._status,
             "explain": self._explain,
             "sites": self._sites,
+            "inspect": lambda request: self._outbound.inspect(),
+            "pools": lambda request: self._outbound.pools(),
             "flush": self._flush,
             "retry": lambda request: self._desk.retry(_names(request)),
             "hold": lambda request: self._desk.hold(_names(request)),

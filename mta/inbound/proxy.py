@@ -81,8 +81,8 @@ def _more(wire: Wire) -> bytes:
 
 
 def _is_hello(data: bytes) -> bool:
-    """Some load balancers say the client's HELO along with their header; that is not talking out of turn."""
-    return data[:5].upper() in (b"EHLO ", b"HELO ")
+    """Some load balancers say the client's HELO along with their header; that is not talking out of turn, more would be."""
+    return data[:5].upper() in (b"EHLO ", b"HELO ") and data.find(b"\n") in (-1, len(data) - 1)
 
 
 def _introduce(connection: Connection, header: ProxyHeader) -> None:

@@ -26,7 +26,7 @@ class Service:
 
     tls: what is needed for encryption; None in a server that does without. threads: for what computes for long.
     events: where sessions tell what happens in them.
-    messages: how many were received, put off and rejected since the start.
+    messages: how many were received, put off and rejected since the start. recipients: how many RCPT commands were decided.
     submit: takes a complete transaction, returns once the mail is safe on disk (250) or not (4xx).
     """
 
@@ -42,6 +42,7 @@ class Service:
     threads: Threads = field(default_factory=Threads)
     events: Events = field(default_factory=Events)
     messages: Counts = field(default_factory=Counts)
+    recipients: int = 0
 
     @property
     def product(self) -> str:

@@ -100,6 +100,7 @@ class Session:
         connection.local.host = service.me
         connection.on_ask(self.ask)
         connection.on_look(lambda: wire.gone)
+        connection.on_talks_early(wire.hears)
         connection.on_start_tls(Starter(self))
 
     def run(self) -> None:
@@ -371,6 +372,7 @@ class Session:
         self.wire.discard_input()
         self.connection.on_start_tls(None)
         self.connection.on_look(_gone_for_good)
+        self.connection.on_talks_early(None)
         self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
         try:
             if self.service.events.on:

@@ -24,7 +24,6 @@ from mta.smtp.reply import ProtocolError, Reply
 from mta.transaction import Transaction
 
 if TYPE_CHECKING:
-    from mta.connection import Connection
     from mta.inbound.session import Session
     from mta.plugin.verdict import Verdict
     from mta.smtp.address import Address
@@ -153,7 +152,7 @@ def rcpt(session: Session, argument: str) -> Reply:
         check_rcpt_params(params, keywords(connection))
     _check_utf8(session, address, "SMTPUTF8" in transaction.params)
     if len(transaction.rcpt_to) >= settings.max_recipients:
-        _count(connection, transaction, TOO_MANY_RECIPIENTS)
+        _count(session, transaction, TOO_MANY_RECIPIENTS)
         if session.service.events.on:
             session_events.rcpt(session, transaction, address, TOO_MANY_RECIPIENTS)
         return TOO_MANY_RECIPIENTS
@@ -161,7 +160,7 @@ def rcpt(session: Session, argument: str) -> Reply:
     transaction.rcpt_to.append(address)
     verdict = session.run_hook("rcpt", address, params)
     reply = _rcpt_reply(session, address, verdict)
-    _count(connection, transaction, reply)
+    _count(session, transaction, reply)
     if session.service.logger.level >= NOTICE:
         connection.lognotice(
             f"recipient {address}",
@@ -176,8 +175,9 @@ def rcpt(session: Session, argument: str) -> Reply:
     return reply
 
 
-def _count(connection: Connection, transaction: Transaction, reply: Reply) -> None:
-    connection.rcpt_count.count(reply.code)
+def _count(session: Session, transaction: Transaction, reply: Reply) -> None:
+    session.service.recipients += 1
+    session.connection.rcpt_count.count(reply.code)
     transaction.rcpt_count.count(reply.code)
 
 

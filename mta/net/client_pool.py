@@ -91,6 +91,10 @@ class ClientPool:
         """How many connections are kept right now."""
         return len(self._ends)
 
+    def idle_hops(self) -> list[NextHop]:
+        """Where the kept connections lead to, one for each."""
+        return [client.hop for client in self._ends]
+
     def _may_stay(self, client: SmtpClient, key: Key, now: float) -> bool:
         settings = self.settings
         return not (

@@ -6,6 +6,8 @@ import _socket
 import socket
 from typing import TYPE_CHECKING
 
+from gevent import Timeout
+
 from mta.net.wire_waiting import SLACK
 from mta.net.wire_writer import Writer
 
@@ -122,6 +124,25 @@ class Reader(Writer):
             return self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED
         except OSError:  # no TCP socket, or closed on this side
             return self._glance() == b""
+
+    def hears(self, seconds: float) -> bool:
+        """True when the peer sends more than has been read, within so many seconds; all of it is left to be read.
+
+        Raises EOFError when the peer has closed, WireTimeout, OSError.
+        """
+        if self._out:
+            self.flush()
+        if seconds <= 0:
+            return bool(self._glance())
+        known = self._unread
+        with Timeout(seconds, False):  # type: ignore[arg-type]  # False: what is thrown ends here
+            while self._unread == known:
+                self._more(self._last_deadline())
+        return self._unread > known
+
+    @property
+    def _unread(self) -> int:
+        return len(self._buffer) - self._position
 
     def _glance(self) -> bytes | None:
         """The next byte that the kernel holds, b"" when the peer has closed, None when neither."""

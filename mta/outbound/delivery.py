@@ -52,15 +52,16 @@ _TOO_LATE = Reply(554, "not delivered within the time that the sender gave it", 
 
 
 class Deliverer:
-    """Makes delivery attempts. me: our name in EHLO; `settings` may be changed at any time."""
+    """Makes delivery attempts. me: our name in EHLO; `settings` may be changed at any time; `conversations`: with whom, just now."""
 
-    __slots__ = ("_me", "_pool", "_router", "settings")
+    __slots__ = ("_me", "_pool", "_router", "conversations", "settings")
 
     def __init__(self, router: Router, pool: ClientPool, settings: OutboundSettings, me: str) -> None:
         self._router = router
         self._pool = pool
         self._me = me
         self.settings = settings
+        self.conversations: dict[_Attempt, NextHop] = {}
 
     def route(self, hmail: HMail) -> Route:
         """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
@@ -87,8 +88,12 @@ class Deliverer:
 
     def _try(self, hop: NextHop, attempt: _Attempt) -> None:
         """One next hop; a kept connection that turns out to be dead is replaced by a fresh one, once."""
-        if not self._converse(hop, attempt, fresh=False):
-            self._converse(hop, attempt, fresh=True)
+        self.conversations[attempt] = hop
+        try:
+            if not self._converse(hop, attempt, fresh=False):
+                self._converse(hop, attempt, fresh=True)
+        finally:
+            del self.conversations[attempt]
 
     def _converse(self, hop: NextHop, attempt: _Attempt, *, fresh: bool) -> bool:
         """False when a kept connection was the problem, so that nothing is known about the host."""

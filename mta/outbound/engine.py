@@ -131,6 +131,10 @@ class Engine:
         """Since when the entry is being attempted, by time.monotonic(); None when it is not."""
         return self._under_way.get(name)
 
+    def names_under_way(self) -> list[str]:
+        """The entries that are being attempted."""
+        return list(self._under_way)
+
     def reason(self, name: str) -> str | None:
         """Why the last attempt at the entry put it off, if that was in the life of this process."""
         return self._reasons.get(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Unpack
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gevent import Greenlet, spawn
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from mta.smtp.address import Address
     from mta.smtp.reply import Reply
     from mta.transaction import Transaction
+
+MAX_SHOWN = 10_000  # entries, of those that wait the first ones
 
 
 class Outbound:
@@ -181,6 +185,17 @@ class Outbound:
     def counts(self) -> dict[str, int]:
         """How many attempts are under way, and how much waits for what."""
         return {"in_progress": self.engine.in_progress, **self._waiting.counts()}
+
+    def inspect(self) -> dict[str, Any]:
+        """The names of entries that are `under_way`, and of those that are `waiting`, each with the time in ms of its attempt."""
+        waiting = nsmallest(MAX_SHOWN, self._waiting.schedule(), key=lambda each: each[1])
+        return {"under_way": self.engine.names_under_way(), "waiting": waiting}
+
+    def pools(self) -> dict[str, dict[str, int]]:
+        """For each next hop the connections to it: those in use, and all of them with the idle ones."""
+        in_use = Counter(map(str, self._deliverer.conversations.values()))
+        size = in_use + Counter(map(str, self.pool.idle_hops()))
+        return {hop: {"inUse": in_use[hop], "size": size[hop]} for hop in size}
 
     @property
     def counters(self) -> Counters:

@@ -47,6 +47,15 @@ class Waiting:
         yield from self._ready
         yield from self._parked
 
+    def schedule(self) -> Iterator[tuple[str, int]]:
+        """Every entry that waits with the time of its attempt in ms, 0 for those that wait for a place. As names()."""
+        for name in self._due:
+            yield name, self._due.due(name) or 0
+        for name in (*self._ready, *self._parked):
+            yield name, 0
+        for name in self._held:
+            yield name, HELD_MS
+
     # -- coming
 
     def push(self, due_ms: int, name: str, unsaved: Todo | None = None) -> bool:

@@ -5,7 +5,10 @@ from mta.config.passwords import StoredPassword
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
+    BLOCK_ME_RECIPIENT,
     AuthFlatFileSettings,
+    DelayDenySettings,
+    EarlyTalkerSettings,
     LoggingAdaptiveSettings,
     LoggingApacheSettings,
     LoggingConnectionIdSettings,
@@ -13,10 +16,15 @@ from mta.config.schema import (
     LoggingJournaldSettings,
     LoggingTransactionIdSettings,
     LoggingWarnSettings,
+    ProfileSettings,
+    RecordEnvelopeAddressesSettings,
     RelayDestDomainsSettings,
     RelaySettings,
+    StatusSettings,
     SyslogSettings,
+    TarpitSettings,
     TlsSettings,
+    TooBusySettings,
 )
 from mta.connection import ClientGone, Connection, new_uuid
 from mta.log_files import LogFiles
@@ -50,9 +58,10 @@ from mta.plugin.denial import Denial
 from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
-from mta.plugin.hooks import Params, Plugin
+from mta.plugin.hooks import HOOKS, Params, Plugin
 from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
 from mta.plugin.log_sender import LogSender
+from mta.plugin.outbound_queue import OutboundQueue, QueueError
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.program import (
@@ -64,6 +73,7 @@ from mta.plugin.program import (
 )
 from mta.plugin.queued import HMail, Todo
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
+from mta.plugin.secret import Secret
 from mta.plugin.server import Http, Server
 from mta.plugin.verdict import (
     CONT,
@@ -79,6 +89,7 @@ from mta.plugin.verdict import (
     Answer,
     Code,
 )
+from mta.process_title import Title, TitleBar
 from mta.results import Results
 from mta.smtp.address import NULL, Address, AddressError
 from mta.smtp.dsn import DSN
@@ -88,6 +99,7 @@ from mta.transaction import Transaction
 
 __all__ = [
     "ANTI_SPOOF",
+    "BLOCK_ME_RECIPIENT",
     "CONT",
     "DELAY",
     "DENY",
@@ -97,6 +109,7 @@ __all__ = [
     "DISCONNECT",
     "DSN",
     "FACILITIES",
+    "HOOKS",
     "LEVELS",
     "LEVEL_NAMES",
     "NEXT_HOOK",
@@ -117,7 +130,9 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "Deferral",
+    "DelayDenySettings",
     "Denial",
+    "EarlyTalkerSettings",
     "Failure",
     "Finished",
     "HMail",
@@ -142,15 +157,19 @@ __all__ = [
     "NextHopError",
     "NoTlsHosts",
     "Notes",
+    "OutboundQueue",
     "OutputTooLarge",
     "Params",
     "Plugin",
     "PluginError",
+    "ProfileSettings",
     "ProgramError",
     "ProgramNotStarted",
     "ProgramTimeout",
+    "QueueError",
     "Receipt",
     "Record",
+    "RecordEnvelopeAddressesSettings",
     "Rejected",
     "RelayDestDomainsSettings",
     "RelaySettings",
@@ -158,15 +177,21 @@ __all__ = [
     "Results",
     "Route",
     "ScramCredentials",
+    "Secret",
     "Server",
     "SmtpClient",
     "StandardErrorPlugin",
+    "StatusSettings",
     "StoredPassword",
     "SyslogSettings",
+    "TarpitSettings",
     "Timeouts",
+    "Title",
+    "TitleBar",
     "TlsFailed",
     "TlsSettings",
     "Todo",
+    "TooBusySettings",
     "TooManyParts",
     "Transaction",
     "decode_xtext",

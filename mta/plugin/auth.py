@@ -26,6 +26,7 @@ from mta.plugin.scram import (
     make_credentials,
     scram_available,
 )
+from mta.plugin.secret import Secret
 from mta.plugin.verdict import DENY, OK, Answer
 from mta.smtp import order
 from mta.smtp.reply import ProtocolError, Reply
@@ -165,6 +166,8 @@ class AuthPlugin(Plugin):
         try:
             claim = _ask(connection, mechanism, initial, deadline)
             passed = self._check(connection, claim)
+            if passed:
+                self._keep_password(connection, claim)
         except WrongProof as error:
             claim, passed = Claim(error.user), False
         except (ProtocolError, ClientGone):
@@ -218,6 +221,18 @@ class AuthPlugin(Plugin):
         return claim.proven
 
     # ---- what comes of it
+
+    def _keep_password(self, connection: Connection, claim: Claim) -> None:
+        """Note it for a plugin that asked for it, see Server.keep_passwords; SCRAM may not tell us what it is."""
+        server = getattr(self, "server", None)  # a plugin without one is being tested by itself
+        if server is None or not server.keep_passwords:
+            return
+        if isinstance(claim, PasswordClaim):
+            password: str | None = claim.password
+        else:
+            password = self.password_of(connection, claim.user)
+        if password:
+            connection.notes["auth_passwd"] = Secret(password)
 
     def _welcome(self, connection: Connection, user: str, name: str) -> Reply:
         connection.relaying = True

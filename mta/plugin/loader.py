@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mta.config.schema import PLUGIN_TIMEOUT
 from mta.paths import PLUGINS
+from mta.plugin.built_in import without_built_in
 from mta.plugin.check import check_names, check_shapes
 from mta.plugin.errors import PluginError
 from mta.plugin.find import find_plugin, place_of
@@ -40,7 +41,7 @@ def load_plugins(
     """
     loader = _Loader(config, logger, server, search, bundled)
     loaded: dict[str, Plugin] = {}
-    for name in current_names(names, logger):
+    for name in current_names(without_built_in(names, logger), logger):
         try:
             loaded[name] = loader.load(name)
         except PluginError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, Unpack
 
 from mta.notes import Notes
+from mta.plugin.outbound_queue import NoOutboundQueue, OutboundQueue
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -91,6 +92,11 @@ class Server:
         self.notes = Notes()
         self.public_ip = ""
         self.http: Http = NoHttp()
+        self.outbound: OutboundQueue = NoOutboundQueue()
+        """The queue of the whole server, to look at and to steer."""
+        self.keep_passwords = False
+        """Set it in register() if you need the password of a client that has logged in: `connection.notes.auth_passwd` is a
+        Secret with it then, unless the mechanism did not tell it to the server. Without that no password is kept."""
         self._queue: Queue | None = None
         self._figures: Callable[[], Mapping[str, int]] = dict
         self._sums: Callable[[], Mapping[str, int]] = dict

@@ -23,13 +23,14 @@ COUNTERS = (
     "received",
     "put_off",
     "rejected",
+    "recipients",
     "delivered",
     "deferred",
     "failed",
     "bounced",
 )
 """What only grows: connections accepted and turned away; messages received, put off (4xx) and rejected (5xx); recipients
-delivered, deferred, failed, and failed ones whose sender was told."""
+that clients named; those delivered, deferred, failed, and failed ones whose sender was told."""
 
 FIELDS = GAUGES + COUNTERS
 BEAT, SLOT, FIRST = (

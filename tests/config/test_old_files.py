@@ -7,7 +7,7 @@ import pytest
 
 from mta.config import watch
 from mta.config.old_files import OLD_FILES
-from mta.config.schema import ConnectionSettings, OutboundSettings
+from mta.config.schema import ConnectionSettings, OutboundSettings, TooBusySettings
 from mta.config.spec import specs
 from mta.paths import DOCS
 from tests.support.install import Install, eventually
@@ -30,7 +30,9 @@ IN_CONNECTION_INI = [
     ("max_mime_parts", "7", "max_mime_parts", 7),
     ("max_line_length", "1024", "max_line_length", 1024),
     ("max_data_line_length", "500", "data_line_length", 500),
+    ("max_unrecognized_commands", "5", "max_unrecognized", 5),
 ]
+IN_TOOBUSY_INI = [("toobusy.maxlag", "100", "maxlag", 100)]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ IN_CONNECTION_INI = [
     [
         *((OutboundSettings, *row) for row in IN_OUTBOUND_INI),
         *((ConnectionSettings, *row) for row in IN_CONNECTION_INI),
+        *((TooBusySettings, *row) for row in IN_TOOBUSY_INI),
     ],
 )
 def test_an_old_file_counts_and_is_told(
@@ -51,7 +54,8 @@ def test_an_old_file_counts_and_is_told(
 
 
 def test_the_tables_above_and_the_docs_have_every_old_file() -> None:
-    assert {row[0] for row in IN_OUTBOUND_INI + IN_CONNECTION_INI} == {old.name for old in OLD_FILES}
+    rows = IN_OUTBOUND_INI + IN_CONNECTION_INI + IN_TOOBUSY_INI
+    assert {row[0] for row in rows} == {old.name for old in OLD_FILES}
     page = (DOCS / "CoreConfig.md").read_text(encoding="utf-8").splitlines()
     for old in OLD_FILES:
         assert f"| `{old.name}` | {old.ini} [{old.section}] {old.key}{'[]' if old.lines else ''} |" in page
@@ -60,7 +64,7 @@ def test_the_tables_above_and_the_docs_have_every_old_file() -> None:
 def test_every_key_that_took_a_place_exists() -> None:
     known = {
         (cls.FILE, spec.section, spec.key)
-        for cls in (OutboundSettings, ConnectionSettings)
+        for cls in (OutboundSettings, ConnectionSettings, TooBusySettings)
         for _, spec in specs(cls)
     }
     assert {(old.ini, old.section, old.key) for old in OLD_FILES} <= known

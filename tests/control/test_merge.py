@@ -68,6 +68,20 @@ def test_who_kept_the_event_loops_busy() -> None:
     }
 
 
+def test_what_each_has_in_memory() -> None:
+    one = {"under_way": ["a"], "waiting": [["b", 5], ["c", 0]]}
+    other = {"under_way": [], "waiting": [["d", 7]]}
+    assert merged("inspect", [one, other]) == {"under_way": ["a"], "waiting": [["b", 5], ["c", 0], ["d", 7]]}
+
+
+def test_connections_of_all() -> None:
+    one = {"mx.example:25": {"inUse": 1, "size": 2}, "[::1]:25": {"inUse": 0, "size": 1}}
+    other = {"mx.example:25": {"inUse": 2, "size": 2}}
+    whole = {"mx.example:25": {"inUse": 3, "size": 4}, "[::1]:25": {"inUse": 0, "size": 1}}
+    assert merged("pools", [one, other]) == whole
+    assert merged("pools", [{}, {}]) == {}
+
+
 @pytest.mark.parametrize(
     ("answers", "whole"),
     [

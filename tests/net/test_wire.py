@@ -178,6 +178,31 @@ def test_abort_ends_a_wait_from_outside(pair) -> None:
         reader.get(timeout=2)
 
 
+def test_hears_what_comes_in_time_and_leaves_it_there(pair) -> None:
+    wire, peer = pair
+    assert not wire.hears(0) and not wire.hears(0.05)
+    gevent.spawn_later(0.05, peer.sendall, b"EHLO a\r\n")
+    assert wire.hears(10)
+    assert wire.read_line() == b"EHLO a"
+
+
+def test_hears_more_than_what_was_read_already(pair) -> None:
+    wire, peer = pair
+    wire.unread(b"EHLO a\r\n")
+    assert not wire.hears(0.05)
+    peer.sendall(b"MAIL")
+    assert wire.hears(0) and wire.hears(10)
+    assert wire.read_chunk() == b"EHLO a\r\nMAIL"
+
+
+def test_hears_the_end(pair) -> None:
+    wire, peer = pair
+    peer.close()
+    with pytest.raises(EOFError):
+        wire.hears(10)
+    assert not wire.hears(0)
+
+
 def test_peek(pair) -> None:
     wire, peer = pair
     assert not wire.peek()

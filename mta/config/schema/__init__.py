@@ -8,6 +8,7 @@ from __future__ import annotations
 from mta.config.schema.connection import ConnectionSettings, ExtensionSettings
 from mta.config.schema.files import (
     ANTI_SPOOF,
+    BLOCK_ME_RECIPIENT,
     LISTS,
     LOG_TIMESTAMPS,
     LOGLEVEL,
@@ -47,12 +48,22 @@ from mta.config.schema.plugins import (
     RelaySettings,
     SmtpForwardSettings,
 )
+from mta.config.schema.policies import (
+    DelayDenySettings,
+    EarlyTalkerSettings,
+    ProfileSettings,
+    RecordEnvelopeAddressesSettings,
+    StatusSettings,
+    TarpitSettings,
+    TooBusySettings,
+)
 from mta.config.schema.server import HttpSettings, SmtpSettings
 from mta.config.schema.tls import OutboundTlsSettings, TlsRedisSettings, TlsSettings
 from mta.config.spec import Settings
 
 __all__ = [
     "ANTI_SPOOF",
+    "BLOCK_ME_RECIPIENT",
     "LISTS",
     "LOGLEVEL",
     "LOG_TIMESTAMPS",
@@ -64,6 +75,8 @@ __all__ = [
     "AuthFlatFileSettings",
     "ConnectionPoolSettings",
     "ConnectionSettings",
+    "DelayDenySettings",
+    "EarlyTalkerSettings",
     "EventSettings",
     "ExtensionSettings",
     "HttpSettings",
@@ -80,6 +93,8 @@ __all__ = [
     "OutboundRouteSettings",
     "OutboundSettings",
     "OutboundTlsSettings",
+    "ProfileSettings",
+    "RecordEnvelopeAddressesSettings",
     "RelayDestDomainsSettings",
     "RelaySettings",
     "ReportSettings",
@@ -88,11 +103,14 @@ __all__ = [
     "SmtpForwardSettings",
     "SmtpSettings",
     "SpoolSettings",
+    "StatusSettings",
     "SyslogSettings",
+    "TarpitSettings",
     "TimeoutSettings",
     "TlsRedisSettings",
     "TlsReportSettings",
     "TlsSettings",
+    "TooBusySettings",
 ]
 
 SETTINGS: tuple[type[Settings], ...] = (
@@ -117,4 +135,11 @@ SETTINGS: tuple[type[Settings], ...] = (
     SyslogSettings,
     LoggingApacheSettings,
     LoggingJournaldSettings,
+    DelayDenySettings,
+    TarpitSettings,
+    EarlyTalkerSettings,
+    TooBusySettings,
+    RecordEnvelopeAddressesSettings,
+    StatusSettings,
+    ProfileSettings,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from mta.config.bounce_rules import BOUNCE_RULE
 from mta.config.kinds import (
+    ADDRESS,
     FLAG,
     LEVEL,
     NETWORK,
@@ -35,8 +36,23 @@ ANTI_SPOOF = ValueFile(
     False,
     "Refuse MAIL FROM with a domain of host_list, unless the client may relay.",
 )
+BLOCK_ME_RECIPIENT = ValueFile(
+    "block_me.recipient",
+    ADDRESS,
+    "",
+    "Address that takes mails whose senders are to be blocked; empty: none.",
+)
+"""The file block_me.recipient, for self.config.value."""
 
-VALUES: tuple[ValueFile[Any], ...] = (ME, QUEUE_DIR, PLUGIN_TIMEOUT, LOGLEVEL, LOG_TIMESTAMPS, ANTI_SPOOF)
+VALUES: tuple[ValueFile[Any], ...] = (
+    ME,
+    QUEUE_DIR,
+    PLUGIN_TIMEOUT,
+    LOGLEVEL,
+    LOG_TIMESTAMPS,
+    ANTI_SPOOF,
+    BLOCK_ME_RECIPIENT,
+)
 LISTS = (
     LinesFile("plugins", "Plugins in the order in which they are asked."),
     LinesFile("host_list", "Domains that we accept mail for."),
@@ -50,6 +66,13 @@ LISTS = (
         "xclient.hosts",
         "Addresses and networks of proxies and content filters that may say XCLIENT and XFORWARD; this machine always may.",
         kind=NETWORK,
+    ),
+    LinesFile("data.signatures", "Texts that no mail may contain."),
+    LinesFile("block_me.senders", "Addresses whose mail to block_me.recipient is obeyed.", kind=ADDRESS),
+    LinesFile(
+        "mail_from.blocklist",
+        "Senders that are refused; plugin block_me reads the file and adds to it.",
+        kind=ADDRESS,
     ),
     LinesFile(
         "outbound.bounce_message", "Text of a bounce: header fields, an empty line, the body.", raw=True
