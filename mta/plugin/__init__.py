@@ -38,6 +38,7 @@ from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Params, Plugin
+from mta.plugin.inherit import plugin_class
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.queued import HMail, Todo
@@ -138,6 +139,7 @@ __all__ = [
     "new_uuid",
     "organizational_domain",
     "parse_network",
+    "plugin_class",
     "read_pool",
     "scram_available",
     "stored_credentials",
