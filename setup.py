@@ -59,6 +59,7 @@ setup(
             "hypothesis",
             "trustme",
             "flufl.bounce>=4",
+            "setuptools>=70.1",  # the template package is built with what is there
             *PASSWORDS,
             *SASL,
             *REDIS,

@@ -1,6 +1,8 @@
 """What a plugin may import: everything here, and nothing from deeper inside the package."""
 
+from mta.config import Config, DirFile
 from mta.config.passwords import StoredPassword
+from mta.config.rate import Rate, parse_rate
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
@@ -9,7 +11,9 @@ from mta.config.schema import (
     RelaySettings,
     TlsSettings,
 )
-from mta.connection import Connection, new_uuid
+from mta.connection import ClientGone, Connection, Endpoint, Hello, Proxy, Tls, TlsSession, new_uuid
+from mta.counts import Counts
+from mta.logger import Logger, Record
 from mta.message.addresses import Mailbox
 from mta.message.body import Body
 from mta.message.header import Header
@@ -87,17 +91,24 @@ __all__ = [
     "Body",
     "BrokenConversation",
     "ClientError",
+    "ClientGone",
     "Code",
+    "Config",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "Counts",
     "Deferral",
     "Denial",
+    "DirFile",
+    "Endpoint",
     "Failure",
     "HMail",
     "Header",
+    "Hello",
     "HostHealth",
     "Http",
+    "Logger",
     "Mailbox",
     "MalformedReply",
     "MessageStream",
@@ -108,7 +119,10 @@ __all__ = [
     "Params",
     "Plugin",
     "PluginError",
+    "Proxy",
+    "Rate",
     "Receipt",
+    "Record",
     "Rejected",
     "RelayDestDomainsSettings",
     "RelaySettings",
@@ -120,7 +134,9 @@ __all__ = [
     "SmtpClient",
     "StoredPassword",
     "Timeouts",
+    "Tls",
     "TlsFailed",
+    "TlsSession",
     "TlsSettings",
     "Todo",
     "TooManyParts",
@@ -139,6 +155,7 @@ __all__ = [
     "new_uuid",
     "organizational_domain",
     "parse_network",
+    "parse_rate",
     "plugin_class",
     "read_pool",
     "scram_available",

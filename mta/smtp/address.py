@@ -213,3 +213,4 @@ def _quote(user: str) -> str:
 
 
 NULL = Address("", "")
+"""The null reverse-path `<>`, from which bounces come."""

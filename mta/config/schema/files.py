@@ -35,6 +35,7 @@ ANTI_SPOOF = ValueFile(
     False,
     "Refuse MAIL FROM with a domain of host_list, unless the client may relay.",
 )
+"""The file host_list.anti_spoof, for self.config.value."""
 
 VALUES: tuple[ValueFile[Any], ...] = (ME, QUEUE_DIR, PLUGIN_TIMEOUT, LOGLEVEL, LOG_TIMESTAMPS, ANTI_SPOOF)
 LISTS = (
