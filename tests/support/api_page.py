@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mta.plugin
@@ -52,10 +53,16 @@ def entry(name: str) -> str:
         return "\n".join([f"### {name}\n", text_of(thing), table("code", codes(thing))])
     if isinstance(thing, type):
         return class_entry(name, thing)
-    if inspect.isfunction(thing):
+    if inspect.isfunction(inspect.unwrap(thing)):
         return "\n".join([f"### {name}\n", f"`{signature(name, thing)}`\n", text_of(thing)])
-    module = importlib.import_module(imported_from(mta.plugin)[name])
-    return "\n".join([f"### {name}\n", plain(documented_names(module).get(name, ""))])
+    return "\n".join([f"### {name}\n", plain(constant_doc(mta.plugin, name))])
+
+
+def constant_doc(module: ModuleType, name: str) -> str:
+    """The docstring below a value that was imported, from where it is defined; "" when there is none."""
+    while name in imported_from(module):
+        module = importlib.import_module(imported_from(module)[name])
+    return documented_names(module).get(name, "")
 
 
 def class_entry(name: str, cls: type) -> str:
