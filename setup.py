@@ -67,6 +67,9 @@ setup(
         "fuzz": ["atheris>=3"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },
-    entry_points={"console_scripts": ["haraka = mta.__main__:main"]},
+    entry_points={
+        "console_scripts": ["haraka = mta.__main__:main"],
+        "pytest11": ["haraka = mta.testing.pytest_plugin"],
+    },
     zip_safe=False,
 )

@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.worker": ("mta",),
     "mta.master": ("mta",),
     "mta.cli": ("mta",),
+    "mta.testing": ("mta",),
     "mta.__main__": ("mta.cli",),
 }
 
@@ -63,6 +64,8 @@ GEVENT = {
     "mta.outbound.crew",
     "mta.outbound.service",
     "mta.control.server",
+    "mta.testing.clock",
+    "mta.testing.server",
 }
 
 MODULES = sorted((ROOT / "mta").rglob("*.py"))

@@ -208,6 +208,10 @@ class Config:
         """Follow the files from now on; call it in the process that shall see the changes, after any fork."""
         self._watch.start()
 
+    def catch_up(self) -> None:
+        """Look for changes now; on return everybody who follows the files has been told. Also without watch()."""
+        self._watch.catch_up()
+
     def close(self) -> None:
         """Stop following the files."""
         self._watch.stop()

@@ -69,12 +69,13 @@ class _Follower:
         self._value = value
         self._on_change = on_change
 
-    def check(self, report: Notice) -> None:
-        """Read again, and call back in a greenlet of its own when the value is another one."""
+    def check(self, report: Notice) -> gevent.Greenlet[..., None] | None:
+        """Read again, and call back in a greenlet of its own, which is returned, when the value is another one."""
         value = self._read()
-        if value != self._value:
-            self._value = value
-            gevent.spawn(self._call, copy.deepcopy(value), report)
+        if value == self._value:
+            return None
+        self._value = value
+        return gevent.spawn(self._call, copy.deepcopy(value), report)
 
     def _call(self, value: Any, report: Notice) -> None:
         try:
@@ -113,6 +114,10 @@ class Watch:
         if greenlet is not None:
             greenlet.kill()
 
+    def catch_up(self) -> None:
+        """Look for changes now, and wait until everybody who follows has been told."""
+        gevent.joinall([told for told in self._check() if told is not None])
+
     def _run(self) -> None:
         try:
             inotify = Inotify()
@@ -149,9 +154,8 @@ class Watch:
             for each in _tree(directory):
                 inotify.add(each, _CONTENT)
 
-    def _check(self) -> None:
-        for follower in self._followers:
-            follower.check(self._report)
+    def _check(self) -> list[gevent.Greenlet[..., None] | None]:
+        return [follower.check(self._report) for follower in self._followers]
 
     def _poll(self, error: OSError) -> None:
         text = error.strerror or str(error)

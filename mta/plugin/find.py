@@ -69,7 +69,7 @@ def _in_directories(name: str, directories: Iterable[Path]) -> Iterator[Found]:
     for directory in directories:
         for path in _candidates(directory, name):
             if path.is_file():
-                yield _in_file(path)
+                yield plugin_in(path)
 
 
 def _candidates(directory: Path, name: str) -> Iterator[Path]:
@@ -79,7 +79,8 @@ def _candidates(directory: Path, name: str) -> Iterator[Path]:
         yield directory / spelling / "__init__.py"
 
 
-def _in_file(path: Path) -> Found:
+def plugin_in(path: Path) -> Found:
+    """The plugin in this file, which is there."""
     package = path.parent.name if path.name == "__init__.py" else ""
     return Found(str(path), path, package, lambda: _only_plugin_of(_import_file(path), str(path)))
 

@@ -12,7 +12,7 @@ from mta.config.schema import PLUGIN_TIMEOUT
 from mta.paths import PLUGINS
 from mta.plugin.check import check_names, check_shapes
 from mta.plugin.errors import PluginError
-from mta.plugin.find import Places, find_plugin, place_of
+from mta.plugin.find import Found, Places, find_plugin, place_of
 from mta.plugin.hooks import Plugin
 from mta.plugin.inherit import import_class
 from mta.plugin.names import Listed, is_plugin_name, read_line, replaced
@@ -84,20 +84,36 @@ class _Loader:
             raise PluginError(f"{listed.name!r} is not a plugin name")
         places = Places(tuple(self.search), self.bundled)
         found = find_plugin(listed.base, places)
-        plugin_class = import_class(found, places)
-        plugin = _make(plugin_class, found.where)
-        plugin.name = listed.name
-        plugin.server = self.server
-        plugin.logger = self.logger
-        plugin.config = self.config.for_plugin(*config_directories(plugin_class), alias=_alias(listed))
-        plugin.timeout = timeout_of(plugin, self.config)
-        _register(plugin, found.where)
+        plugin = load_found(found, listed, places, self.config, self.logger, self.server)
         self.logger.info(f"loaded {listed}", {"from": found.where}, origin=ORIGIN)
         return plugin
 
 
-def _alias(listed: Listed) -> Alias | None:
-    return Alias(*listed) if listed.name != listed.base else None
+def load_found(
+    found: Found, listed: Listed, places: Places, config: Config, logger: Logger, server: Server
+) -> Plugin:
+    """Import, make and register a plugin; its bases are looked for in `places`. Raises PluginError."""
+    plugin = _make(import_class(found, places), found.where)
+    plugin.name = listed.name
+    alias = Alias(*listed) if listed.name != listed.base else None
+    set_up(plugin, config, logger, server, found.where, alias)
+    return plugin
+
+
+def set_up(
+    plugin: Plugin,
+    config: Config,
+    logger: Logger,
+    server: Server,
+    where: str,
+    alias: Alias | None = None,
+) -> None:
+    """Give a plugin that has its name what it works with, and let it register. Raises PluginError; `where` is its place."""
+    plugin.server = server
+    plugin.logger = logger
+    plugin.config = config.for_plugin(*config_directories(type(plugin)), alias=alias)
+    plugin.timeout = timeout_of(plugin, config)
+    _register(plugin, where)
 
 
 def timeout_of(plugin: Plugin, config: Config) -> float:

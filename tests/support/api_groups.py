@@ -38,6 +38,6 @@ WIRING = frozenset(
     {
         *("Connection.on_ask", "Connection.on_start_tls", "Server.on_mail", "Plugin.registrations"),
         *("Logger.configure", "Logger.plugins_ready", "Logger.render"),
-        *("Config.for_plugin", "Config.survey", "Config.watch", "Config.close"),
+        *("Config.for_plugin", "Config.survey", "Config.watch", "Config.catch_up", "Config.close"),
     }
 )

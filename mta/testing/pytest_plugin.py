@@ -1,0 +1,43 @@
+"""The fixtures that pytest finds by itself (entry point pytest11) wherever this package is installed.
+
+Nothing of the server is imported before a test asks for a fixture: a suite that patches the standard library with gevent
+has to do so first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from mta.testing import MailServer
+
+StartServer: TypeAlias = "Callable[..., MailServer]"
+"""What the fixture mail_server is: call it with the arguments of mta.testing.MailServer."""
+
+
+@pytest.fixture
+def mail_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
+    """Start servers under test, `mail_server("greylist", config={...})`, that are stopped when the test is over.
+
+    Named plugins are looked for in the directory `plugins` next to the test's file, or above it, first.
+    """
+    from mta.testing import MailServer
+
+    with ExitStack() as stack:
+
+        def start(*plugins: Any, **options: Any) -> MailServer:
+            options.setdefault("search", plugin_directories(request.path))
+            return stack.enter_context(MailServer(*plugins, **options))
+
+        yield start
+
+
+def plugin_directories(test: Path) -> list[Path]:
+    """The directories called plugins next to a file and above it that are not directories of tests, the nearest first."""
+    found = [folder / "plugins" for folder in test.parents if (folder / "plugins").is_dir()]
+    return [folder for folder in found if not any(folder.glob("test_*.py"))]
