@@ -46,6 +46,7 @@ from mta.plugin.inherit import plugin_class
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.passwords import missing_packages, stored_credentials, verify_password
 from mta.plugin.queued import HMail, Todo
+from mta.plugin.rate_limit import RateLimit
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.server import Http, Server
 from mta.plugin.verdict import (
@@ -121,6 +122,7 @@ __all__ = [
     "PluginError",
     "Proxy",
     "Rate",
+    "RateLimit",
     "Receipt",
     "Record",
     "Rejected",

@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("ip_in_list", "is_ip", "is_local", "is_our_own", "is_private", "parse_network"),
         *("domain_key", "organizational_domain"),
     ),
-    "Rates": ("Rate", "parse_rate"),
+    "Rates": ("Rate", "parse_rate", "RateLimit"),
     "Sending to another server": (
         *("SmtpClient", "Timeouts", "ClientError", "ConnectFailed", "ConnectionLost", "BrokenConversation"),
         *("MalformedReply", "Rejected", "TlsFailed", "HostHealth", "read_pool", "taking_turns"),
