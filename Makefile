@@ -25,6 +25,7 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict plugins
+	$(BIN)/mypy --strict docs/examples
 	$(BIN)/mypy --strict docs/plugin-template/haraka_helo_names
 
 # The pages that are made from docstrings.
