@@ -69,7 +69,7 @@ setup(
     },
     entry_points={
         "console_scripts": ["haraka = mta.__main__:main"],
-        "pytest11": ["haraka = mta.testing.pytest_plugin"],
+        "pytest11": ["haraka = mta.pytest_plugin"],
     },
     zip_safe=False,
 )

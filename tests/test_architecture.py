@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.master": ("mta",),
     "mta.cli": ("mta",),
     "mta.testing": ("mta",),
+    "mta.pytest_plugin": ("mta.testing", "mta.plugin"),
     "mta.__main__": ("mta.cli",),
 }
 

@@ -1,6 +1,6 @@
 """What plugin authors test with: a real server in memory, and objects to call a plugin's methods with. See docs/Testing.md.
 
-Works in any test runner; with pytest the fixtures of mta.testing.pytest_plugin are there without further ado.
+Works in any test runner; with pytest the fixtures of mta.pytest_plugin are there without further ado.
 """
 
 from mta.plugin.verdict import Verdict
@@ -11,7 +11,7 @@ from mta.testing.dns import NXDOMAIN, REFUSED, SERVFAIL, TIMEOUT, FakeDns, Quest
 from mta.testing.loading import make_plugin
 from mta.testing.mailroom import QueuedMail
 from mta.testing.objects import make_address, make_connection, make_hmail, make_transaction
-from mta.testing.server import MailServer
+from mta.testing.server import MailServer, StartServer
 from mta.testing.tracing import Asked
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Question",
     "QueuedMail",
     "Reply",
+    "StartServer",
     "Verdict",
     "make_address",
     "make_connection",

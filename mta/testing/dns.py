@@ -14,10 +14,10 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataset
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
-import dns.rrset
 
 from mta.testing.replacing import replaced
 
@@ -108,7 +108,10 @@ class FakeDns:
             given = kind if kind in found else "CNAME"
             if given not in found:
                 return dns.rcode.NOERROR
-            response.answer.append(dns.rrset.from_text_list(name, TTL, "IN", given, found[given]))
+            records = dns.rdataset.from_text_list("IN", given, TTL, found[given])
+            rrset = response.find_rrset(response.answer, name, records.rdclass, records.rdtype, create=True)
+            for record in records:
+                rrset.add(record, TTL)
             if given == kind:
                 return dns.rcode.NOERROR
             name = dns.name.from_text(found["CNAME"][0])
@@ -138,7 +141,7 @@ class FakeDns:
         """Answer everybody in this process as long as the block lasts."""
 
         def ask(request: dns.message.Message, *args: object, **options: object) -> dns.message.Message:
-            return dns.message.from_wire(self.answer(request).to_wire())
+            return self.answer(request)
 
         with ExitStack() as stack:
             for transport in ("udp", "tcp"):

@@ -11,7 +11,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from time import monotonic  # the real one
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 
@@ -262,3 +262,7 @@ class MailServer(Outgoing):
     def _on_record(self, record: Record) -> bool:
         self.records.append(record)
         return self.hooks.on_record(record) if self.hooks.has("log") else True
+
+
+StartServer: TypeAlias = Callable[..., MailServer]
+"""What the pytest fixture mail_server is: call it with the arguments of MailServer."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from mta.testing import MailServer
-
-StartServer: TypeAlias = "Callable[..., MailServer]"
-"""What the fixture mail_server is: call it with the arguments of mta.testing.MailServer."""
+    from mta.plugin import Plugin
+    from mta.testing import MailServer, StartServer
 
 
 @pytest.fixture
@@ -35,6 +33,17 @@ def mail_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
             return stack.enter_context(MailServer(*plugins, **options))
 
         yield start
+
+
+@pytest.fixture
+def load_plugin(request: pytest.FixtureRequest) -> Callable[..., Plugin]:
+    """Load one plugin to call its methods: what mta.testing.make_plugin does, for named plugins too."""
+    from mta.testing import make_plugin
+
+    def load(plugin: Any, config: Any = None) -> Plugin:
+        return make_plugin(plugin, config, search=plugin_directories(request.path))
+
+    return load
 
 
 def plugin_directories(test: Path) -> list[Path]:
