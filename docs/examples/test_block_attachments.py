@@ -2,7 +2,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from mta.testing.pytest_plugin import StartServer
+from mta.testing import StartServer
 
 LIST = {"block_attachments.list": ".exe\n.js\napplication/java-archive\n"}
 

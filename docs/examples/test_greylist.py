@@ -1,4 +1,4 @@
-from mta.testing.pytest_plugin import StartServer
+from mta.testing import StartServer
 
 
 def test_a_server_that_tries_again_is_let_in(mail_server: StartServer) -> None:

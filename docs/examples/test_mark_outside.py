@@ -1,7 +1,7 @@
 import pytest
 
-from mta.message.header import Header
-from mta.testing.pytest_plugin import StartServer
+from mta.plugin import Header
+from mta.testing import StartServer
 
 SIGNED = "DKIM-Signature: v=1; d=client.example; h=from:subject:to; b=x\n"
 PLAIN = "From: alice@client.example\nX-Outside: no\nSubject: =?utf-8?q?caf=C3=A9?=\n\nHello.\n"

@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.testing import MailServer
-from mta.testing.pytest_plugin import StartServer
+from mta.testing import MailServer, StartServer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from mta.testing.pytest_plugin import StartServer
+from mta.testing import StartServer
 
 FOUR = [f"user{number}@example.com" for number in range(4)]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mta.testing.pytest_plugin import StartServer
+from mta.testing import StartServer
 
 
 def test_the_default_names_are_refused(mail_server: StartServer) -> None:
