@@ -8,11 +8,11 @@ import traceback
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from mta.paths import PLUGINS
 from mta.plugin.errors import PluginError
@@ -110,11 +110,20 @@ def _load(point: EntryPoint) -> type[Plugin]:
     raise PluginError(f"{point.value}: this is neither a Plugin subclass nor a module that holds one")
 
 
+class _Source(SourceFileLoader):
+    """Compiles what the file says now: Python's cache takes a file for unchanged that has its size and second of before."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(path: Path) -> ModuleType:
     """Import under a name used once, so that two servers in a process never share a plugin's module."""
     name = f"haraka_plugin_{next(_serial)}_{path.parent.name if path.stem == '__init__' else path.stem}"
     packages = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=packages)
+    spec = importlib.util.spec_from_file_location(
+        name, path, loader=_Source(name, str(path)), submodule_search_locations=packages
+    )
     assert spec is not None and spec.loader is not None  # the file is there and ends in .py
     loader, module = spec.loader, importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up there

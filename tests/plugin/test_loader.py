@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint
 
@@ -219,6 +220,16 @@ def test_the_same_file_serves_two_servers_of_one_process(house):
     (one,), (two,) = house.load("counts"), house.load("counts")
     assert one.seen == two.seen == ["counts"] and one.seen is not two.seen
     assert type(one) is not type(two)
+
+
+def test_a_file_that_was_changed_at_once_is_loaded_as_it_is(house):
+    """Size and time of the file are what they were."""
+    file = house.good("plugins/simple.py", "one")
+    before = file.stat()
+    assert house.answer("simple") == "one"
+    house.good("plugins/simple.py", "two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert house.answer("simple") == "two"
 
 
 def test_modern_python_works_in_a_plugin_file(house):
