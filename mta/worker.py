@@ -54,6 +54,7 @@ from mta.outbound.tls_diary import TlsDiary
 from mta.outbound.tls_setup import open_policies
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
+from mta.plugin.refusal import lines_of
 from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS
@@ -261,7 +262,8 @@ class Worker:
     def _run_init_hook(self, hook: str) -> None:
         verdict = self.hooks.run(hook, self._server)
         if verdict.code in REJECTIONS:
-            why = f": {verdict.message}" if verdict.message else ""
+            said = " ".join(lines_of(verdict.message))
+            why = f": {said}" if said else ""
             raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
 
     def _make_outbound(self, spool: Spool) -> Outbound:
@@ -344,6 +346,7 @@ class Worker:
             return
         self.hooks.run("init_http", self._server)
         self._http.start()
+        self.hooks.run("init_wss", self._server)
         for endpoint, _ in self._http_bound if self._is_first else ():
             self.logger.log(NOTICE, f"Listening on {endpoint} for HTTP", origin=ORIGIN)
 

@@ -58,6 +58,7 @@ GEVENT = {
     "mta.net.wire_writer",
     "mta.net.clock",
     "mta.net.client_pool",
+    "mta.plugin.deadline",
     "mta.plugin.offload",
     "mta.plugin.runner",
     "mta.inbound.listener",

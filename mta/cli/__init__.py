@@ -85,6 +85,21 @@ def _order(options: Options) -> int:
     return show_order(directory)
 
 
+def _plugin(options: Options) -> int:
+    directory = options.installation
+    from mta.cli.new_plugin import make_plugin
+
+    return make_plugin(directory, options.name, force=options.force)
+
+
+def _test(options: Options) -> int:
+    directory = options.installation
+    from mta.cli.rehearsal import rehearse
+
+    assert options.visit is not None  # -t has read it
+    return rehearse(directory, options.plugins, options.visit)
+
+
 def _qlist(options: Options) -> int:
     directory = options.installation
     from mta.cli.queue_report import show_queue
@@ -145,6 +160,8 @@ ACTIONS: dict[str, Callable[[Options], int]] = {
     "help": _help,
     "list": _list,
     "order": _order,
+    "plugin": _plugin,
+    "test": _test,
     "qlist": _qlist,
     "qstat": _qstat,
     "qunstick": _qunstick,

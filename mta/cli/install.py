@@ -46,7 +46,7 @@ def make_installation(directory: Path, *, force: bool, tell: Callable[[str], Non
         for name, mode in DIRECTORIES.items():
             _make_directory(directory / name, mode)
         for name, text in _files(directory.resolve()).items():
-            tell(_write(directory / name, text, force=force))
+            tell(write_file(directory / name, text, force=force))
     except OSError as error:
         raise CommandError(f"cannot make {error.filename or directory}: {error.strerror}") from None
 
@@ -69,8 +69,11 @@ def _make_directory(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def _write(path: Path, text: str, *, force: bool) -> str:
-    """Never follow a link that somebody put there: with `force` the name is replaced, not what it leads to."""
+def write_file(path: Path, text: str, *, force: bool) -> str:
+    """Write a file unless it is there; what was done, in a line.
+
+    Never follows a link that somebody put there: with `force` the name is replaced, not what it leads to.
+    """
     if os.path.lexists(path):
         if not force:
             return f"kept    {path} (-f overwrites it)"

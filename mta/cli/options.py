@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mta.cli.errors import UsageError
+from mta.cli.rehearsal_options import Visit, add_arguments, read_visit, refuse_strays
 
 USAGE = """\
 Usage: haraka -c DIR              start the server with the installation in DIR
@@ -16,6 +17,20 @@ Usage: haraka -c DIR              start the server with the installation in DIR
        haraka -h [NAME]           show this text, or the page of documentation called NAME
        haraka -l [-c DIR]         list the plugins that can be used
        haraka -o -c DIR           show which plugins run on which hook, in order
+       haraka -p NAME -c DIR [-f] write a plugin to begin with: its code, configuration, page and test; -f overwrites files
+       haraka -t PLUGIN... -c DIR [options]
+                                  play a session with the plugins that are named, or `all` of config/plugins, and show each
+                                  hook, its verdict and its time; fails when the mail is refused. The options:
+                --ip IP           the client's address (127.0.0.1)
+                --helo HOST, --ehlo HOST
+                                  what it says first (EHLO localhost)
+                --envfrom FROM    its MAIL, "" for the null sender (sender@example.org)
+                --envrcpt TO      its RCPT, as often as wanted (recipient@example.com)
+                --message FILE    the mail, - for the standard input
+                --set-relay       the client may relay
+                --skip-deny       go on when a plugin rejects
+                --dump-mime       show the mail's MIME structure and texts as plugins leave them
+                --dump-stream     show the whole mail as plugins leave it
        haraka check -c DIR [--strict] [--json]
                                   say what is wrong with the installation; --strict fails on warnings too
        haraka tls self-signed [-c DIR] [--host NAME]... [-f]
@@ -36,18 +51,23 @@ Usage: haraka -c DIR              start the server with the installation in DIR
                                   relay three messages to a mailbox on this machine and show their way;
                                   --once ends when they have arrived, N is the relay's port (2525)
 
-Long names: --configs --install --force --version --help --list --order
+Long names: --configs --install --force --version --help --list --order --plugin --test
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `action` is one of run install version help list order qlist qstat qunstick qempty."""
+    """What was asked for. `action` is one of run install version help list order qlist qstat qunstick qempty plugin test.
+
+    name: of a page, a domain or a plugin. plugins, visit: what -t plays.
+    """
 
     action: str
     directory: Path | None = None
     name: str = ""
     force: bool = False
+    plugins: tuple[str, ...] = ()
+    visit: Visit | None = None
 
     @property
     def installation(self) -> Path:
@@ -65,6 +85,8 @@ _FLAGS = {
     "check": "check",
     "queue": "queue",
     "order": "-o",
+    "plugin": "-p",
+    "test": "-t",
     "qlist": "--qlist",
     "qstat": "--qstat",
     "qunstick": "--qunstick",
@@ -87,12 +109,17 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: list[str]) -> Options:
     """The options in `argv` (without the program's name). Raises UsageError."""
     given = _parser().parse_args(argv)
-    if given.force and given.install is None and not given.qempty:
-        raise UsageError("-f only goes with -i DIR and --qempty")
+    if given.force and given.install is None and given.plugin is None and not given.qempty:
+        raise UsageError("-f only goes with -i DIR, -p NAME and --qempty")
+    if given.test:
+        return Options("test", given.configs, plugins=tuple(given.test), visit=read_visit(given))
+    refuse_strays(given)
     if given.install is not None:
         return Options("install", given.install, force=given.force)
     if given.help is not None:
         return Options("help", given.configs, name=given.help)
+    if given.plugin is not None:
+        return Options("plugin", given.configs, name=given.plugin, force=given.force)
     if given.qunstick is not None:
         return Options("qunstick", given.configs, name=given.qunstick)
     for switch in _SWITCHES:
@@ -113,10 +140,13 @@ def _parser() -> Parser:
     actions.add_argument("-v", "--version", action="store_true")
     actions.add_argument("-l", "--list", action="store_true")
     actions.add_argument("-o", "--order", action="store_true")
+    actions.add_argument("-p", "--plugin", metavar="NAME")
+    actions.add_argument("-t", "--test", metavar="PLUGIN", nargs="+", action="extend")
     actions.add_argument("--qlist", action="store_true")
     actions.add_argument("--qstat", action="store_true")
     actions.add_argument("--qunstick", nargs="?", const="", metavar="DOMAIN")
     actions.add_argument("--qempty", action="store_true")
+    add_arguments(parser)
     return parser
 
 

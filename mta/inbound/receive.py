@@ -11,7 +11,7 @@ from mta.inbound.intake import Intake
 from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
-from mta.plugin.refusal import Refusal, reply_with
+from mta.plugin.refusal import Refusal, lines_of, reply_with
 from mta.plugin.verdict import OK
 from mta.smtp.reply import Reply
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GO_AHEAD = Reply(354, "go ahead, make my day")
 MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
-NO_QUEUE = Reply(451, "no queue took the message", "4.3.5")
+NO_QUEUE = Refusal(451, "4.3.5", "no queue took the message")
 DATA_READ_SIZE = 65_536
 
 
@@ -141,7 +141,7 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
     if verdict.code is OK:
         return _queued(session, transaction, verdict)
     if hook == "queue":
-        return NO_QUEUE
+        return reply_with(lines_of(verdict.message), NO_QUEUE)
     reply = session.service.submit(transaction)
     if reply.code < 300:
         session.run_hook("queue_ok", reply.text)
@@ -149,8 +149,9 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
 
 
 def _queued(session: Session, transaction: Transaction, verdict: Verdict) -> Reply:
-    text = verdict.message if isinstance(verdict.message, str) and verdict.message else "Message Queued"
-    reply = reply_with(f"{text} ({transaction.uuid})", Refusal(250, "2.0.0", ""))
+    lines = lines_of(verdict.message) or ["Message Queued"]
+    lines[-1] += f" ({transaction.uuid})"
+    reply = reply_with(lines, Refusal(250, "2.0.0", ""))
     session.run_hook("queue_ok", reply.text)
     return reply
 

@@ -12,10 +12,12 @@ from mta.inbound.greeting import banner, look_up_rdns
 from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
 from mta.inbound.proxy import is_proxy, meet_proxy
 from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
-from mta.inbound.verbs import VERBS, unrecognized
+from mta.inbound.unrecognized import unrecognized
+from mta.inbound.verbs import VERBS
 from mta.logger import CRIT, NOTICE, PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
-from mta.plugin.verdict import CONT, OK
+from mta.plugin.refusal import lines_of
+from mta.plugin.verdict import OK
 from mta.smtp.command import parse_command
 from mta.smtp.order import Phase, check
 from mta.smtp.reply import ProtocolError, Reply
@@ -145,12 +147,17 @@ class Session:
             self.reply(TLS_ON_PLAIN_PORT)
 
     def greeting(self, first_hook: str) -> Reply:
-        """Run the hooks from `first_hook` on, lookup_rdns or connect; the banner, or the refusal that meets all commands."""
+        """Run the hooks from `first_hook` on: connect_init, lookup_rdns or connect.
+
+        The banner, or the refusal that meets all commands.
+        """
         self._loop_reply = self._recount()
         if self._loop_reply is not None:
             return self._loop_reply
-        if first_hook == "lookup_rdns":
-            self._loop_reply = refuse("lookup_rdns", self._look_up_rdns())
+        if first_hook == "connect_init":
+            self.run_hook("connect_init")
+        if first_hook != "connect":
+            self._loop_reply = self._look_up_rdns()
         if self._loop_reply is not None:
             return self._loop_reply
         verdict = self.run_hook("connect")
@@ -167,12 +174,14 @@ class Session:
             return None
         return self.seat.move(self.connection.remote.ip, self.service.settings)
 
-    def _look_up_rdns(self) -> Verdict:
+    def _look_up_rdns(self) -> Reply | None:
+        """Find out the client's name, unless a plugin refuses it."""
         verdict = self.run_hook("lookup_rdns")
-        if verdict.code in (CONT, OK):
-            host = str(verdict.message or "Unknown") if verdict.code is OK else None
+        refusal = refuse("lookup_rdns", verdict)
+        if refusal is None:
+            host = " ".join(lines_of(verdict.message)) or "Unknown" if verdict.code is OK else None
             look_up_rdns(self.connection.remote, self.service.resolver, host)
-        return verdict
+        return refusal
 
     def _serve_one(self) -> None:
         """Read one command and answer it."""
@@ -229,16 +238,22 @@ class Session:
             if not self.connection.esmtp and self.connection.hello.verb and not line.isascii():
                 raise ProtocolError(EIGHT_BIT)
             verb, argument = parse_command(line)
-            handler = VERBS.get(verb)
-            if handler is None:
+            if verb not in VERBS:
                 return HTTP_ON_SMTP_PORT if is_http(line) else unrecognized(self, verb, argument)
-            refusal = check(verb, self.phase)
-            if refusal is not None:
-                raise ProtocolError(refusal)
-            return handler(self, argument)
+            return self.obey(verb, argument)
         except ProtocolError as error:
             self.connection.errors += 1
             return error.reply
+
+    def obey(self, verb: str, argument: str) -> Reply | None:
+        """Do what one of VERBS says, if it is in order; the reply, None when there is nothing more to say.
+
+        Raises ProtocolError, and whatever ends the session.
+        """
+        refusal = check(verb, self.phase)
+        if refusal is not None:
+            raise ProtocolError(refusal)
+        return VERBS[verb](self, argument)
 
     @property
     def phase(self) -> Phase:
@@ -328,13 +343,15 @@ class Session:
         except OSError:
             pass  # the client went before it could read the last reply
         self.wire.discard_input()
-        self.reset_transaction()
-        if self._introduced:
-            self.run_hook("disconnect")
-        self.wire.close()
-        self._log_disconnect()
         self.connection.on_start_tls(None)
-        self.connection.on_ask(None)  # or the two would hold each other until the next garbage collection
+        self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
+        try:
+            self.reset_transaction()
+            if self._introduced:
+                self.run_hook("disconnect")
+        finally:
+            self.wire.close()
+            self._log_disconnect()
 
     # -- the log ------------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ from mta.inbound.extensions import SUBMISSION_PORTS, keywords, offered
 from mta.inbound.greeting import named
 from mta.inbound.proxy import refuse_proxy
 from mta.inbound.receive import receive
+from mta.inbound.unrecognized import unrecognized
 from mta.logger import NOTICE
 from mta.message.stream import MessageStream
 from mta.plugin.refusal import Refusal, reply_with
-from mta.plugin.verdict import CONT, DENYSOFT, NEXT_HOOK, OK
+from mta.plugin.verdict import CONT, OK
 from mta.smtp.command import parse_mail, parse_rcpt
 from mta.smtp.parameters import check_mail_params, check_rcpt_params, format_date_time, release_time
 from mta.smtp.reply import ProtocolError, Reply
@@ -38,11 +39,8 @@ TOO_MANY_MESSAGES = Reply(421, "Too many messages in one session", "4.7.0", clos
 NOT_IMPLEMENTED = Reply(502, "Command not implemented", "5.5.1")
 NEEDS_BDAT = Reply(503, "BODY=BINARYMIME needs BDAT", "5.5.1")  # RFC 3030 3
 MAY_NOT_HOLD = Reply(550, "Only clients that may relay can have mail held", "5.7.1")
-UNRECOGNIZED = Reply(500, "Unrecognized command", "5.5.1")
 RESET = Reply(250, "OK", "2.0.0")
 TRY_SENDING = Reply(252, "Just try sending a mail and we'll see how it turns out...", "2.5.0")
-
-GREETING_HOOKS = ("lookup_rdns", "connect")
 
 
 def helo(session: Session, argument: str) -> Reply:
@@ -254,19 +252,6 @@ def quit_(session: Session, argument: str) -> Reply:
     verdict = session.run_hook("quit")
     goodbye = Refusal(221, "2.0.0", f"{service.me} {service.settings.close}")
     return reply_with(verdict.message, goodbye, close=True)
-
-
-def unrecognized(session: Session, verb: str, argument: str) -> Reply | None:
-    """Any other verb: a plugin may know it. OK from it means that it has replied, NEXT_HOOK that the client is a new one."""
-    verdict = session.run_hook("unrecognized_command", verb, argument)
-    if verdict.code is OK:
-        return verdict.message if isinstance(verdict.message, Reply) else None
-    if verdict.code is NEXT_HOOK and verdict.message in GREETING_HOOKS:
-        return session.greeting(verdict.message)
-    if verdict.code in (CONT, DENYSOFT):
-        session.connection.errors += 1
-        session.unrecognized += 1
-    return refuse("unrecognized_command", verdict) or UNRECOGNIZED
 
 
 def proxy(session: Session, argument: str) -> Reply:

@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from mta.connection import ClientGone
+from mta.plugin.deadline import TookTooLong
 from mta.plugin.domains import organizational_domain
 from mta.plugin.hooks import Params, Plugin
-from mta.plugin.runner import TookTooLong
 from mta.plugin.scram import (
     END_POINT,
     SCRAM,
@@ -169,7 +169,10 @@ class AuthPlugin(Plugin):
             claim, passed = Claim(error.user), False
         except (ProtocolError, ClientGone):
             raise
-        except (Exception, TookTooLong) as error:
+        except TookTooLong as late:
+            late.excused = True  # the client is to read 454, not 500
+            return self._unavailable(connection, name, late)
+        except Exception as error:
             return self._unavailable(connection, name, error)
         if passed:
             return self._welcome(connection, claim.user, name)

@@ -41,8 +41,9 @@ class Plugin:
 
     A hook returns None to let the next plugin decide, or a code, or `(code, message)`. The first answer other than
     CONT decides, except in connect_init and disconnect, which ask everybody and ignore the answers. Unless a hook
-    says otherwise below, OK accepts, DENY rejects for good (5xx), DENYSOFT for now (4xx), and DENYDISCONNECT and
-    DENYSOFTDISCONNECT close the connection too. Code may block: each connection has a greenlet of its own.
+    says otherwise below, OK accepts, DENY rejects for good (5xx), DENYSOFT for now (4xx), and DENYDISCONNECT,
+    DENYSOFTDISCONNECT and DISCONNECT close the connection too. docs/Hooks.md has every hook by every code. Code may
+    block: each connection has a greenlet of its own.
     """
 
     name: str = ""
@@ -102,11 +103,11 @@ class Plugin:
         return None
 
     def hook_init_http(self, server: Server) -> Answer:
-        """The HTTP server is about to start: `server.http.route(path, app)` adds pages. The answer is ignored."""
+        """The HTTP server is about to accept: `server.http.route(path, app)` adds pages. The answer is ignored."""
         return None
 
     def hook_init_wss(self, server: Server) -> Answer:
-        """The web socket server is about to start. The answer is ignored."""
+        """The HTTP server accepts: a plugin that serves web sockets begins now. The answer is ignored."""
         return None
 
     def hook_log(self, record: Record) -> Answer:
@@ -120,11 +121,11 @@ class Plugin:
         return None
 
     def hook_lookup_rdns(self, connection: Connection) -> Answer:
-        """Find the client's name: OK with the name sets it, CONT asks DNS, DENY 554 and DENYSOFT 421."""
+        """Find the client's name: OK with the name sets it, CONT asks DNS; DENY 554 and DENYSOFT 421 to every command."""
         return None
 
     def hook_connect(self, connection: Connection) -> Answer:
-        """Before the banner. A message replaces the banner's text; DENY 554, DENYSOFT 421."""
+        """Before the banner. A message replaces the banner's text; DENY 554 and DENYSOFT 421 to every command."""
         return None
 
     def hook_helo(self, connection: Connection, host: str) -> Answer:
@@ -140,7 +141,11 @@ class Plugin:
         return None
 
     def hook_unrecognized_command(self, connection: Connection, verb: str, argument: str) -> Answer:
-        """An unknown verb came. OK with a Reply sends it, OK alone: the plugin has replied; DENY 500; NEXT_HOOK with `connect` or `lookup_rdns` greets anew."""
+        """An unknown verb came. OK with a Reply or another message sends it, OK alone: the plugin has replied; DENY 500.
+
+        NEXT_HOOK with `connect_init`, `lookup_rdns` or `connect` greets the client anew from there on, with the name of
+        another hook that follows a verb it takes the command for that verb.
+        """
         return None
 
     def hook_vrfy(self, connection: Connection, argument: str) -> Answer:
@@ -148,7 +153,7 @@ class Plugin:
         return None
 
     def hook_noop(self, connection: Connection, argument: str) -> Answer:
-        """NOOP came. DENY answers 500."""
+        """NOOP came. DENY answers 500, DENYSOFT does not."""
         return None
 
     def hook_rset(self, connection: Connection) -> Answer:

@@ -22,22 +22,28 @@ class Refusal(NamedTuple):
 def reply_with(message: object, default: Refusal, close: bool = False) -> Reply:
     """A reply with the plugin's message, or the default's text when it gave none.
 
-    message: None, a str, a sequence of str, or a DSN, which brings its own codes. A text may begin with an enhanced code.
+    message: None, a str, a sequence of str, or a DSN. A text may begin with an enhanced code. A DSN brings its own codes if
+    both refuse; it can not turn a refusal into an acceptance, nor the other way about.
     """
-    if isinstance(message, DSN):
-        return Reply(message.code, message.msg or message.default_msg, message.enhanced, close=close)
-    lines = _lines(message) or [default.text]
+    if isinstance(message, DSN) and min(message.code, default.code) >= 400:
+        return Reply(message.code, message.lines, message.enhanced, close=close)
+    lines = lines_of(message) or [default.text]
     enhanced, lines[0] = _split_enhanced(lines[0], default)
+    if isinstance(message, DSN) and default.enhanced and message.cls == default.code // 100:
+        enhanced = message.enhanced
     return Reply(default.code, lines, enhanced, close=close)
 
 
-def _lines(message: object) -> list[str]:
+def lines_of(message: object) -> list[str]:
+    """The text of a message line by line, of a DSN what it was given; [] when the plugin gave none."""
     if message is None or message == "":
         return []
     if isinstance(message, str):
         return message.splitlines()
+    if isinstance(message, DSN):
+        return lines_of(message.msg)
     if isinstance(message, list | tuple):
-        return [line for part in message for line in _lines(part)]
+        return [line for part in message for line in lines_of(part)]
     return [str(message)]
 
 

@@ -6,11 +6,12 @@ import traceback
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gevent import Timeout
+from gevent import GreenletExit
 
 from mta.connection import ClientGone
 from mta.logger import INFO
 from mta.message.mime import TooManyParts
+from mta.plugin.deadline import Deadline, TookTooLong
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
@@ -48,10 +49,6 @@ NO_PARDON: Final = frozenset(
         *("send_email", "get_mx", "deferred", "bounce", "delivered"),
     }
 )
-
-
-class TookTooLong(BaseException):
-    """Raised inside a plugin whose time is up; not an Exception, so that a plugin does not swallow it by mistake."""
 
 
 class Call:
@@ -130,18 +127,17 @@ class HookRunner:
         return said
 
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
-        late = TookTooLong() if call.timeout else None
+        deadline = Deadline(call.timeout) if call.timeout else None
         try:
-            return as_verdict(_call(call, late, subject, args), call.name)
-        except TookTooLong as fired:
-            if fired is not late:  # the time of a plugin further out, whose log line asked this one
-                raise
-            return self._timed_out(call, hook, subject)
-        except ClientGone:
-            raise
+            answer = _call(call, deadline, subject, args)
+            if deadline is not None and deadline.over:
+                return self._timed_out(call, hook, subject)
+            return as_verdict(answer, call.name)
+        except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
+            raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
         except TooManyParts as error:
             return self._too_large(call, hook, subject, error)
-        except (Exception, Timeout) as error:
+        except BaseException as error:  # sys.exit() in a plugin does not end the server
             return self._failed(call, hook, subject, error)
 
     def _timed_out(self, call: Call, hook: str, subject: Any) -> Verdict:
@@ -190,11 +186,12 @@ class HookRunner:
         self._logger.info("", fields, uuid=uuid_of(subject))
 
 
-def _call(call: Call, late: TookTooLong | None, subject: Any, args: tuple[Any, ...]) -> Answer:
-    if late is None:
+def _call(call: Call, deadline: Deadline | None, subject: Any, args: tuple[Any, ...]) -> Answer:
+    if deadline is None:
         return call.method(subject, *args)
-    with Timeout(call.timeout, late):
+    with deadline:
         return call.method(subject, *args)
+    return None
 
 
 def _shutdown_of(plugin: Plugin) -> HookMethod:

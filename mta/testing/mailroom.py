@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack, cast
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mta.plugin.runner import HookRunner
     from mta.plugin.server import Contents, MailOptions, Recipients
 
+ANYWHERE = "*"
 LAST = 100  # the lowest priority: every plugin under test is asked before
 
 
@@ -63,28 +64,40 @@ class QueuedMail:
 
 
 class Mailroom(Plugin):
-    """The last plugin of every server under test: takes recipients in `domains`, and keeps what nobody else has kept."""
+    """The last plugin of every server under test: takes recipients in `domains`, and keeps what nobody else has kept.
+
+    keep_first: at hooks queue and queue_outbound it is the first, and nobody else is asked.
+    """
 
     name = "mailroom"
 
-    def __init__(self, domains: Collection[str]) -> None:
+    def __init__(self, domains: Collection[str], *, keep_first: bool = False) -> None:
         self.domains = frozenset(domain.lower() for domain in domains)
         self.queued: list[QueuedMail] = []
         self.hmails: list[HMail] = []
         self.last: dict[str, Transaction] = {}  # by the uuid of the connection
         self._submitter: Submitter | None = None
+        self._make_submitter: Callable[[], Submitter]
         self.register_hook("rcpt", "take_recipient", LAST)
-        self.register_hook("queue", "keep", LAST)
+        self.register_hook("queue", "keep", -LAST if keep_first else LAST)
+        if keep_first:
+            self.register_hook("queue_outbound", "keep_outgoing", -LAST)
         self.register_hook("reset_transaction", "remember", -LAST)
 
     def take_recipient(self, connection: Connection, rcpt: Address, params: Params) -> Answer:
         """Our domains are served unless a plugin said no."""
-        return OK if rcpt.host in self.domains else None
+        return OK if rcpt.host in self.domains or ANYWHERE in self.domains else None
 
     def keep(self, connection: Connection) -> Answer:
         """What would go to a mailbox."""
         assert connection.transaction is not None  # there is one at hook queue
         self._note(connection.transaction, outgoing=False)
+        return OK
+
+    def keep_outgoing(self, connection: Connection) -> Answer:
+        """What would be relayed."""
+        assert connection.transaction is not None  # there is one at hook queue_outbound
+        self._note(connection.transaction, outgoing=True)
         return OK
 
     def remember(self, connection: Connection) -> Answer:
@@ -97,6 +110,9 @@ class Mailroom(Plugin):
 
     def open(self, config: Config, hooks: HookRunner, logger: Logger, me: str) -> None:
         """Be ready to take outgoing mail."""
+        self._make_submitter = lambda: self._submitter_of(config, hooks, logger, me)
+
+    def _submitter_of(self, config: Config, hooks: HookRunner, logger: Logger, me: str) -> Submitter:
         spool = _Memory(me)
 
         def wake(names: Sequence[QueueFileName], todos: Sequence[Todo], _hot: HotMessage | None) -> None:
@@ -104,11 +120,12 @@ class Mailroom(Plugin):
                 self.hmails.append(HMail(name, todo, spool.message, logger))
 
         settings = config.settings(OutboundSettings)
-        self._submitter = Submitter(cast("Spool", spool), hooks, logger, settings, me, wake)
+        return Submitter(cast("Spool", spool), hooks, logger, settings, me, wake)
 
     def submit(self, transaction: Transaction) -> Reply:
         """Take what would be relayed."""
-        assert self._submitter is not None  # open comes first
+        if self._submitter is None:  # most tests send nothing on
+            self._submitter = self._make_submitter()
         reply = self._submitter.submit(transaction)
         if reply.code == 250:
             self._note(transaction, outgoing=True)

@@ -51,8 +51,9 @@ class MailServer(Outgoing):
     plugins: names as in config/plugins, paths of files, Plugin classes or objects, in the order in which they are asked.
     config: configuration files by name, over the shipped ones; or the path of an installation, used as it is.
     search: directories in which named plugins are looked for first. dns: what the DNS says, see FakeDns; None asks the
-    real one. domains: recipients there are accepted when no plugin says anything. hostname: the server's own name.
-    level: the least important log records that are kept. virtual_time: plugins see `clock`, else the machine's.
+    real one. domains: recipients there are accepted when no plugin says anything, "*" is anywhere. hostname: the server's
+    own name. level: the least important log records that are kept. virtual_time: plugins see `clock`, else the machine's.
+    keep_first: mail is kept before any plugin is asked at hook queue or queue_outbound.
 
     Entering raises PluginError and ConfigError for what would keep a server from starting.
     """
@@ -67,6 +68,7 @@ class MailServer(Outgoing):
         hostname: str = "mx.example.com",
         level: int = DEBUG,
         virtual_time: bool = True,
+        keep_first: bool = False,
     ) -> None:
         self._wanted = plugins
         self._files = config
@@ -75,10 +77,11 @@ class MailServer(Outgoing):
         self.dns = dns if isinstance(dns, FakeDns) else FakeDns(dns)
         self.clock = Clock()
         self._virtual = virtual_time
+        self._keep_first = keep_first
         self.hostname = hostname
         self._stack = ExitStack()
         self._sessions: dict[str, tuple[Session, gevent.Greenlet[..., None]]] = {}
-        self._mailroom = Mailroom(domains)
+        self._mailroom = Mailroom(domains, keep_first=keep_first)
         self.log: list[str] = []
         self.records: list[Record] = []
         self.asked: list[Asked] = []
@@ -115,14 +118,16 @@ class MailServer(Outgoing):
             plugin = load(wanted, self.config, self.logger, self.server, search)
             adopt(stack, sys.modules[type(plugin).__module__])
             self.plugins.append(plugin)
-        self.hooks = HookRunner([*self.plugins, self._mailroom], self.logger)
+        # Of equal priorities the first in the list is asked first.
+        everybody = [self._mailroom, *self.plugins] if self._keep_first else [*self.plugins, self._mailroom]
+        self.hooks = HookRunner(everybody, self.logger)
         around = self.clock.in_hook if self._virtual else nullcontext
-        trace(self.hooks, self.asked.append, around, silent=(self._mailroom.name,))
+        trace(self.hooks, self.on_asked, around, silent=(self._mailroom.name,))
         self._mailroom.open(self.config, self.hooks, self.logger, self.hostname)
         self.server.on_mail(self._mailroom)
         self._service = self._make_service()
         stack.callback(self.hooks.shutdown)
-        self.logger.plugins_ready(self._on_record)
+        self.logger.plugins_ready(self._is_written)
         stack.callback(self.logger.plugins_ready, None)
         self._run_init("init_master")
 
@@ -144,8 +149,12 @@ class MailServer(Outgoing):
             logger=self.logger,
             resolver=Resolver(),
             submit=self._mailroom.submit,
-            tls=TlsServer(self.config, self.logger),
+            tls=TlsServer(self.config, self.logger) if self._has_tls() else None,
         )
+
+    def _has_tls(self) -> bool:
+        """Certificates take longer to look for than a test takes."""
+        return isinstance(self._files, Path) or any(name.startswith("tls") for name in self._files or ())
 
     def _run_init(self, hook: str) -> None:
         verdict = self.hooks.run(hook, self.server)
@@ -259,8 +268,16 @@ class MailServer(Outgoing):
     def _on_settings(self, settings: ConnectionSettings) -> None:
         self._service.settings = settings
 
-    def _on_record(self, record: Record) -> bool:
+    def on_asked(self, asked: Asked) -> None:
+        """A plugin was asked; a subclass may show it."""
+        self.asked.append(asked)
+
+    def on_record(self, record: Record) -> None:
+        """Something was logged; a subclass may show it."""
         self.records.append(record)
+
+    def _is_written(self, record: Record) -> bool:
+        self.on_record(record)
         return self.hooks.on_record(record) if self.hooks.has("log") else True
 
 

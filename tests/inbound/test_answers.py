@@ -70,6 +70,9 @@ def test_what_does_not_refuse(code: Code) -> None:
         ("4.2.2 of another class stays text", "550 5.7.1 4.2.2 of another class stays text"),
         (["one", "two"], "550 5.7.1 one two"),
         (DSN.mbox_full("full"), "450 4.2.2 full"),
+        (DSN.addr_rcpt_ok("fine"), "550 5.7.1 fine"),
+        (DSN.addr_rcpt_ok(), "550 5.7.1 recipient denied"),
+        ((), "550 5.7.1 recipient denied"),
         ("a\r\nb", "550 5.7.1 a b"),
         ("", "550 5.7.1 recipient denied"),
         (42, "550 5.7.1 42"),
@@ -77,3 +80,16 @@ def test_what_does_not_refuse(code: Code) -> None:
 )
 def test_a_plugin_s_message(message: object, text: str) -> None:
     assert str(reply_with(message, Refusal(550, "5.7.1", "recipient denied"))) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (None, "250 2.1.0 OK"),
+        (DSN.mbox_full("full"), "250 2.1.0 full"),
+        (DSN.addr_rcpt_ok("fine"), "250 2.1.5 fine"),
+        (DSN.auth_succeeded("welcome"), "250 2.7.0 welcome"),
+    ],
+)
+def test_a_plugin_s_message_when_it_accepts(message: object, text: str) -> None:
+    assert str(reply_with(message, Refusal(250, "2.1.0", "OK"))) == text
