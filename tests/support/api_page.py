@@ -27,22 +27,23 @@ CODES = tuple(code.name for code in mta.plugin.Code)
 
 
 def page() -> str:
-    """The whole page. Raises LookupError when an exported name stands in no chapter, or one in a chapter is not exported."""
-    check()
-    chapters = [f"## {title}\n\n" + "\n".join(map(entry, names)) for title, names in GROUPS.items()]
+    """The whole page."""
+    chapters = [f"## {title}\n\n" + "\n".join(map(entry, names)) for title, names in groups().items()]
     return "\n".join([HEAD, contents(), *chapters])
 
 
-def check() -> None:
-    grouped = [name for names in GROUPS.values() for name in names]
+def groups() -> dict[str, tuple[str, ...]]:
+    """The chapters, of names that are exported; the last one has those that stand in none."""
     exported = set(mta.plugin.__all__) - set(CODES)
-    if different := set(grouped) ^ exported:
-        raise LookupError(f"exported or in a chapter of api_groups, but not both: {sorted(different)}")
+    chapters = {title: tuple(name for name in names if name in exported) for title, names in GROUPS.items()}
+    others = sorted(exported.difference(*chapters.values()))
+    return {title: names for title, names in {**chapters, "Others": tuple(others)}.items() if names}
 
 
 def contents() -> str:
     rows = [
-        f"* {title}: " + ", ".join(f"[{name}](#{name.lower()})" for name in GROUPS[title]) for title in GROUPS
+        f"* {title}: " + ", ".join(f"[{name}](#{name.lower()})" for name in names)
+        for title, names in groups().items()
     ]
     return "\n".join(rows) + "\n"
 
