@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# A name that is not exported is passed over, one that stands in no chapter gets into a last one.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "The plugin": ("Plugin", "PluginError", "plugin_class", "AuthPlugin"),
+    "The plugin": ("Plugin", "PluginError", "plugin_class", "AuthPlugin", "HOOKS"),
     "Answers": ("Answer", "Code", "DSN", "Reply", "Denial"),
     "The session": (
         *("Connection", "Endpoint", "Hello", "Tls", "TlsSession", "Proxy", "Counts", "ClientGone"),
@@ -12,8 +13,31 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "The mail": ("Transaction", "Address", "AddressError", "NULL", "decode_xtext"),
     "The message": ("Header", "Mailbox", "Body", "TooManyParts", "MessageStream"),
     "What plugins remember and find out": ("Notes", "Results"),
-    "The server": ("Server", "Http", "Config", "DirFile", "Logger", "Record"),
+    "The server": (
+        "Server",
+        "Http",
+        "OutboundQueue",
+        "QueueError",
+        "Secret",
+        "Config",
+        "DirFile",
+        "Logger",
+        "Record",
+    ),
     "On the way out": ("HMail", "Todo", "Deferral", "Failure", "Receipt", "NextHop", "NextHopError"),
+    "Programs": ("Finished", "ProgramError", "ProgramNotStarted", "ProgramTimeout", "OutputTooLarge"),
+    "Logging": (
+        *(
+            "LogPlugin",
+            "StandardErrorPlugin",
+            "LogWriter",
+            "LogFiles",
+            "LogSender",
+            "record_line",
+            "record_text",
+        ),
+        *("passes", "LEVELS", "LEVEL_NAMES", "FACILITIES"),
+    ),
     "Addresses and domains": (
         *("ip_in_list", "is_ip", "is_local", "is_our_own", "is_private", "parse_network"),
         *("domain_key", "organizational_domain"),
@@ -30,6 +54,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Settings of bundled plugins": (
         *("ANTI_SPOOF", "AuthFlatFileSettings", "RelayDestDomainsSettings", "RelaySettings", "Route"),
         *("TlsSettings", "NoTlsHosts"),
+        *("DelayDenySettings", "EarlyTalkerSettings", "ProfileSettings", "StatusSettings", "TarpitSettings"),
+        *("TooBusySettings", "RecordEnvelopeAddressesSettings", "BLOCK_ME_RECIPIENT"),
+        *("LoggingAdaptiveSettings", "LoggingApacheSettings", "LoggingConnectionIdSettings"),
+        *(
+            "LoggingFileSettings",
+            "LoggingJsonSettings",
+            "LoggingTransactionIdSettings",
+            "LoggingWarnSettings",
+        ),
+        "SyslogSettings",
     ),
 }
 
