@@ -46,8 +46,12 @@ class Deadline:
         self._timer.start(self._interrupt, getcurrent(), update=True)
 
     def _interrupt(self, waiting: greenlet) -> None:
+        waiting.throw(self.late())
+
+    def late(self) -> TookTooLong:
+        """The time is up: what has to be raised inside the `with`."""
         self._late = self._late or TookTooLong()
-        waiting.throw(self._late)
+        return self._late
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

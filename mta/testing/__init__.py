@@ -13,6 +13,7 @@ from mta.testing.mailroom import QueuedMail
 from mta.testing.objects import make_address, make_connection, make_hmail, make_transaction
 from mta.testing.server import MailServer, StartServer
 from mta.testing.tracing import Asked
+from mta.testing.web import Page
 
 __all__ = [
     "NXDOMAIN",
@@ -25,6 +26,7 @@ __all__ = [
     "FakeDns",
     "MailServer",
     "NoReply",
+    "Page",
     "Question",
     "QueuedMail",
     "Reply",

@@ -35,11 +35,15 @@ class Client:
     connection: what plugins see as their first argument. banner: what the server said first.
     """
 
-    def __init__(self, server: MailServer, sock: socket.socket, connection: Connection) -> None:
+    def __init__(
+        self, server: MailServer, sock: socket.socket, connection: Connection, first: bytes = b""
+    ) -> None:
         self._server = server
         self._wire = Wire(sock, timeout=SECONDS, lenient=True)
         self.connection = connection
         self.capabilities: list[str] = []
+        if first:
+            self.send(first)
         self.banner = self.read()
 
     # -- what the session knows ---------------------------------------------------------------------------------------

@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date as RealDate
 from datetime import datetime as RealDatetime
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import gevent
-from gevent import Timeout, getcurrent
+from gevent import getcurrent
 from greenlet import greenlet
 
+from mta.plugin import runner
+from mta.plugin.deadline import CLEANING_UP, Deadline, TookTooLong
 from mta.testing.replacing import replaced
 
 _REAL_TIME, _REAL_MONOTONIC = time.time, time.monotonic
 NANO = 1_000_000_000
-NEVER = float("inf")
 
 _clocks: list[Clock] = []  # of the servers that are up, the last one counts
 
@@ -36,7 +37,7 @@ class Clock:
         self._ahead = 0.0
         self._frozen: float | None = None
         self._in_hook: WeakSet[greenlet] = WeakSet()
-        self._timeouts: WeakKeyDictionary[greenlet, list[tuple[Timeout, float]]] = WeakKeyDictionary()
+        self._deadlines: WeakKeyDictionary[greenlet, list[HookDeadline]] = WeakKeyDictionary()
 
     @property
     def now(self) -> float:
@@ -75,7 +76,7 @@ class Clock:
                 stack.enter_context(replaced(time, name, function))
             for name, kind in _KINDS.items():
                 stack.enter_context(replaced(datetime, name, kind))
-            stack.enter_context(replaced(Timeout, "start", _noting(Timeout.start)))
+            stack.enter_context(replaced(runner, "Deadline", HookDeadline))
             yield
 
     @contextmanager
@@ -95,24 +96,53 @@ class Clock:
         """True when sleep in this greenlet is only believed."""
         return getcurrent() in self._in_hook
 
-    def note(self, timeout: Timeout) -> None:
-        """Remember when a timeout that has been started in this greenlet is due by this clock."""
-        due = self.monotonic() + float(timeout.seconds or 0)
-        self._timeouts[getcurrent()] = [*self._pending(), (timeout, due)]
+    def watch(self, deadline: HookDeadline) -> None:
+        """End sleeps in this greenlet by a deadline, until it is forgotten."""
+        self._deadlines.setdefault(getcurrent(), []).append(deadline)
 
-    def _pending(self) -> list[tuple[Timeout, float]]:
-        """The timeouts of this greenlet, those that are over left out."""
-        return [noted for noted in self._timeouts.get(getcurrent(), ()) if noted[0].pending]
+    def forget(self, deadline: HookDeadline) -> None:
+        """The hook has come to its end."""
+        self._deadlines[getcurrent()].remove(deadline)
 
     def sleep(self, seconds: float) -> None:
-        """What time.sleep does in a hook. Raises what the timeout of the hook raises, if that comes first."""
+        """What time.sleep does in a hook. Raises TookTooLong if the time of the hook is up first."""
         gevent.sleep(0)  # others get their turn, as they would
-        timeout, due = min(self._pending(), key=lambda noted: noted[1], default=(None, NEVER))
-        if timeout is None or self.monotonic() + seconds < due:
+        deadline = min(self._deadlines.get(getcurrent(), ()), key=lambda each: each.due, default=None)
+        if deadline is None or self.monotonic() + seconds < deadline.due:
             self._ahead += max(seconds, 0)
             return
-        self._ahead += max(due - self.monotonic(), 0)
-        raise timeout.exception if isinstance(timeout.exception, BaseException) else timeout
+        self._ahead += max(deadline.due - self.monotonic(), 0)
+        raise deadline.passed()
+
+
+class HookDeadline(Deadline):
+    """The time that a plugin has for a hook, by the server's clock as well as by the machine's.
+
+    due: when it is up, by the clock's monotonic().
+    """
+
+    __slots__ = ("_clock", "_seconds", "due")
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._seconds = seconds
+        self._clock = _clocks[-1]
+
+    def __enter__(self) -> None:
+        self.due = self._clock.monotonic() + self._seconds
+        self._clock.watch(self)
+        super().__enter__()
+
+    def passed(self) -> TookTooLong:
+        """What is raised in the hook, which gets as much time to clean up as in a server."""
+        self.due = self._clock.monotonic() + max(self._seconds, CLEANING_UP)
+        return self.late()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._clock.forget(self)
+        return super().__exit__(kind, error, trace)
 
 
 def adopt(stack: ExitStack, module: ModuleType) -> None:
@@ -147,15 +177,6 @@ def _time() -> float:
 
 def _monotonic() -> float:
     return _clocks[-1].monotonic() if _clocks else _REAL_MONOTONIC()
-
-
-def _noting(start: Callable[[Timeout], None]) -> Callable[[Timeout], None]:
-    def noted(timeout: Timeout) -> None:
-        start(timeout)
-        if _clocks:
-            _clocks[-1].note(timeout)
-
-    return noted
 
 
 class _Kind(type):

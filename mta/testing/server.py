@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 
-from mta.config.schema import ConnectionSettings, SmtpSettings
+from mta.config.schema import ConnectionSettings, HttpSettings, SmtpSettings
 from mta.connection import Connection
+from mta.http.files import Files
+from mta.http.site import HttpSite
 from mta.inbound.service import Service
 from mta.inbound.session import Session
 from mta.logger import DEBUG, LEVELS, Logger, Record
@@ -31,11 +33,13 @@ from mta.plugin.verdict import REJECTIONS, Verdict
 from mta.testing.client import SECONDS, Client
 from mta.testing.clock import Clock, adopt
 from mta.testing.dns import FakeDns, Zone
-from mta.testing.loading import Files, Loadable, load, open_config, write_files
+from mta.testing.loading import Files as ConfigFiles
+from mta.testing.loading import Loadable, load, open_config, write_files
 from mta.testing.mailroom import Mailroom, QueuedMail
 from mta.testing.objects import CLIENT, SERVER, dress
 from mta.testing.outgoing import Outgoing
 from mta.testing.tracing import Asked, trace
+from mta.testing.web import Page, ask
 from mta.version import VERSION
 
 if TYPE_CHECKING:
@@ -61,7 +65,7 @@ class MailServer(Outgoing):
     def __init__(
         self,
         *plugins: Loadable,
-        config: Files | Path | None = None,
+        config: ConfigFiles | Path | None = None,
         search: Sequence[Path] = (),
         dns: FakeDns | Zone | None = {},  # noqa: B006  (it is copied)
         domains: Collection[str] = ("example.com",),
@@ -113,6 +117,9 @@ class MailServer(Outgoing):
         if not self._real_dns:
             stack.enter_context(self.dns.running())
         self.config: Config = open_config(self.directory, self.logger)
+        self.server.http = self._site = HttpSite(
+            Files(self.directory / self.config.settings(HttpSettings).docroot)
+        )
         search = [*self._search, self.directory / "plugins"]
         for wanted in self._wanted:
             plugin = load(wanted, self.config, self.logger, self.server, search)
@@ -120,16 +127,20 @@ class MailServer(Outgoing):
             self.plugins.append(plugin)
         # Of equal priorities the first in the list is asked first.
         everybody = [self._mailroom, *self.plugins] if self._keep_first else [*self.plugins, self._mailroom]
-        self.hooks = HookRunner(everybody, self.logger)
+        smtp = self.config.settings(SmtpSettings)
+        self.hooks = HookRunner(
+            everybody, self.logger, "continue" if smtp.plugin_timeout_action == "continue" else "defer"
+        )
         around = self.clock.in_hook if self._virtual else nullcontext
         trace(self.hooks, self.on_asked, around, silent=(self._mailroom.name,))
         self._mailroom.open(self.config, self.hooks, self.logger, self.hostname)
         self.server.on_mail(self._mailroom)
-        self._service = self._make_service()
+        self._service = self._make_service(smtp)
         stack.callback(self.hooks.shutdown)
         self.logger.plugins_ready(self._is_written)
         stack.callback(self.logger.plugins_ready, None)
         self._run_init("init_master")
+        self.hooks.run("init_http", self.server)
 
     def _make_directory(self, stack: ExitStack) -> Path:
         if isinstance(self._files, Path):
@@ -139,11 +150,11 @@ class MailServer(Outgoing):
         write_files(directory / "config", self._files or {})
         return directory
 
-    def _make_service(self) -> Service:
+    def _make_service(self, smtp: SmtpSettings) -> Service:
         return Service(
             me=self.hostname,
             version=VERSION,
-            smtp=self.config.settings(SmtpSettings),
+            smtp=smtp,
             settings=self.config.settings(ConnectionSettings, self._on_settings),
             hooks=self.hooks,
             logger=self.logger,
@@ -183,11 +194,13 @@ class MailServer(Outgoing):
         auth_user: str = "",
         tls: bool = False,
         notes: Mapping[str, Any] | None = None,
+        first: bytes = b"",
     ) -> Client:
         """A client at this address, which has read the banner, or the refusal that came in its place.
 
         host: the name that the DNS has for the address. relaying: it may send anywhere. auth_user: it has logged in. tls: it
-        is taken for encrypted from the start (Client.starttls does it for real).
+        is taken for encrypted from the start (Client.starttls does it for real). first: what it sends before it has read
+        anything.
         """
         ours, theirs = socket.socketpair()
         if host is not None:
@@ -200,7 +213,7 @@ class MailServer(Outgoing):
         session = Session(connection, wire, self._service)
         greenlet = gevent.spawn(session.run)
         self._sessions[connection.uuid] = session, greenlet
-        return Client(self, ours, connection)
+        return Client(self, ours, connection, first)
 
     def has_closed(self, connection: Connection) -> bool:
         """True when the session of a client is over, or about to be."""
@@ -260,7 +273,13 @@ class MailServer(Outgoing):
         """Ask all plugins at a hook, as the server does: `server.run("rcpt", make_connection(), make_address("a@b"), {})`."""
         return self.hooks.run(hook, subject, *args)
 
-    def configure(self, files: Files) -> None:
+    def get(
+        self, path: str, *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Page:
+        """The page that plugins have added to the HTTP server at a path, as a browser gets it."""
+        return ask(self._site, path, method, body, headers or {})
+
+    def configure(self, files: ConfigFiles) -> None:
         """Change configuration files; plugins that follow theirs have seen the change when this returns."""
         write_files(self.directory / "config", files)
         self.config.catch_up()

@@ -6,8 +6,8 @@ import pytest
 
 from mta.plugin import DENY, NEXT_HOOK, OK, Plugin
 from mta.plugin.verdict import CONT
-from tests.support.plugins import connection_from, loaded, plugins_of, with_mail
-from tests.support.service import Client, Inbound, Local
+from mta.testing import MailServer
+from tests.support.plugins import connection_from, loaded, with_mail
 
 
 def command(runner, connection, line):
@@ -248,98 +248,84 @@ class Witness(Plugin):
 
 
 @pytest.fixture
-def server(tmp_path):
-    witness, local = Witness(), Local()
-    with Inbound([local, witness]) as inbound:
-        [plugin] = plugins_of(tmp_path, ["xclient"], {}, inbound.logger)
-        inbound.service.hooks = type(inbound.service.hooks)([plugin, witness, local], inbound.logger)
-        inbound.witness, inbound.local = witness, local
-        yield inbound
+def server():
+    with MailServer("xclient", Witness) as server:
+        server.seen = server.plugin("witness").seen
+        yield server
+
+
+@pytest.fixture
+def proxy(server):
+    """A client that may say who its own client is, and has said EHLO."""
+    client = server.connect(ip="127.0.0.1")
+    client.ehlo("proxy.test")
+    server.seen.clear()
+    return client
 
 
 @pytest.mark.parametrize("verb", ["XCLIENT", "xclient", "XClient"])
-def test_a_session_begins_anew(server, verb):
-    c = Client(server.port)
-    assert "\n250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT" in "\n" + c.ask(
-        "EHLO proxy.test"
-    )
-    server.witness.seen.clear()
-    banner = c.ask(f"{verb} ADDR=203.0.113.5")
-    assert banner.startswith("220 mx.example.test ESMTP") and banner != c.banner
-    assert server.witness.seen == [("lookup_rdns", "203.0.113.5"), ("connect", "203.0.113.5")]
-    assert c.ask("MAIL FROM:<a@example.org>").startswith("503 ")
-    hello = c.ask("EHLO client.test")
-    assert "Hello found.example [203.0.113.5]" in hello and "XCLIENT" not in hello
-    c.ask("MAIL FROM:<a@example.org>")
-    c.ask("RCPT TO:<b@example.com>")
-    c.ask("DATA")
-    assert c.ask(b"Subject: x\r\n\r\nbody\r\n.").startswith("250 ")
-    [(_, _, message)] = server.local.mails
-    assert message.startswith(b"Received: from client.test (found.example [203.0.113.5])\r\n")
+def test_a_session_begins_anew(server, proxy, verb):
+    assert "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT" in proxy.capabilities
+    banner = proxy.command(f"{verb} ADDR=203.0.113.5")
+    assert banner.code == 220 and banner.text.startswith("mx.example.com ESMTP") and banner != proxy.banner
+    assert server.seen == [("lookup_rdns", "203.0.113.5"), ("connect", "203.0.113.5")]
+    assert proxy.command("MAIL FROM:<a@example.org>").code == 503
+    assert "Hello found.example [203.0.113.5]" in proxy.ehlo("client.test").text
+    assert "XCLIENT" not in " ".join(proxy.capabilities)
+    assert proxy.send_mail().code == 250
+    received = server.queued[0].header.get("Received")
+    assert received.startswith("from client.test (found.example [203.0.113.5])")
 
 
-def test_with_name_and_helo_the_client_may_go_on(server):
-    c = Client(server.port)
-    c.ask("EHLO proxy.test")
-    server.witness.seen.clear()
-    c.ask("XCLIENT ADDR=203.0.113.5 NAME=given.example PROTO=SMTP HELO=client.example")
-    assert server.witness.seen == [("connect", "203.0.113.5")]
-    assert c.ask("MAIL FROM:<a@example.org>").startswith("250 ")
+def test_with_name_and_helo_the_client_may_go_on(server, proxy):
+    proxy.command("XCLIENT ADDR=203.0.113.5 NAME=given.example PROTO=SMTP HELO=client.example")
+    assert server.seen == [("connect", "203.0.113.5")]
+    assert proxy.command("MAIL FROM:<a@example.org>").code == 250
 
 
-def test_a_client_that_is_not_welcome_is_met_with_the_refusal(server):
-    c = Client(server.port)
-    c.ask("EHLO proxy.test")
-    assert c.ask("XCLIENT ADDR=203.0.113.66") == "554 5.7.1 not you"
-    assert c.ask("EHLO client.test") == "554 5.7.1 not you"
+def test_a_client_that_is_not_welcome_is_met_with_the_refusal(proxy):
+    assert str(proxy.command("XCLIENT ADDR=203.0.113.66")) == "554 5.7.1 not you"
+    assert str(proxy.ehlo("client.test")) == "554 5.7.1 not you"
 
 
 def test_a_mail_behind_a_content_filter(server):
-    c = Client(server.port)
-    c.ask("EHLO filter.test")
-    assert c.ask("XFORWARD NAME=spike.example ADDR=203.0.113.5 PROTO=ESMTP HELO=spike") == "250 2.0.0 OK"
+    client = server.connect(ip="127.0.0.1")
+    client.ehlo("filter.test")
+    forwarded = client.command("XFORWARD NAME=spike.example ADDR=203.0.113.5 PROTO=ESMTP HELO=spike")
+    assert str(forwarded) == "250 2.0.0 OK"
     for subject in ("first", "second"):
-        c.ask("MAIL FROM:<a@example.org>")
-        c.ask("RCPT TO:<b@example.com>")
-        c.ask("DATA")
-        assert c.ask(f"Subject: {subject}\r\n\r\nbody\r\n.").startswith("250 ")
-    first, second = (message.split(b"Subject:")[0] for _, _, message in server.local.mails)
+        assert client.send_mail("a@example.org", message=f"Subject: {subject}\n\nbody\n").code == 250
+    first, second = (mail.message.split(b"Subject:")[0] for mail in server.queued)
     assert first.startswith(b"Received: from filter.test (")
     assert b"envelope-from <a@example.org> (forwarded for spike.example [203.0.113.5]);\r\n" in first
     assert b"forwarded" not in second
-    assert any("xforward" in line and "addr=203.0.113.5" in line for line in server.lines)
+    assert any("xforward" in line and "addr=203.0.113.5" in line for line in server.log)
 
 
 @pytest.mark.parametrize("order", [["xclient", "relay"], ["relay", "xclient"]], ids=" ".join)
 @pytest.mark.parametrize("name", ["", " NAME=given.example"])
 @pytest.mark.parametrize("login", ["", " LOGIN=bob"])
-def test_who_may_relay_behind_a_proxy(tmp_path, order, name, login):
+def test_who_may_relay_behind_a_proxy(order, name, login):
     """The proxy may, its clients only when relay_acl_allow says so; who is logged in there is not for us to believe."""
     files = {"relay_acl_allow": "127.0.0.1\n192.0.2.0/24\n", "relay.ini": "[relay]\nacl=true\n"}
-    with Inbound() as inbound:
-        plugins = plugins_of(tmp_path, order, files, inbound.logger)
-        inbound.service.hooks = type(inbound.service.hooks)(plugins, inbound.logger)
-        for client, code in (("192.0.2.7", "250"), ("203.0.113.5", "550"), (None, "250")):
-            c = Client(inbound.port)
-            c.ask("EHLO proxy.test")
-            if client:
-                assert c.ask(f"XCLIENT ADDR={client}{name}{login}").startswith("220 ")
-                c.ask("EHLO client.test")
-            c.ask("MAIL FROM:<a@example.org>")
-            assert c.ask("RCPT TO:<b@elsewhere.example>")[:3] == code, client
-            c.close()
+    with MailServer(*order, config=files) as server:
+        for ip, code in (("192.0.2.7", 250), ("203.0.113.5", 550), (None, 250)):
+            client = server.connect(ip="127.0.0.1")
+            client.ehlo("proxy.test")
+            if ip:
+                assert client.command(f"XCLIENT ADDR={ip}{name}{login}").code == 220
+                client.ehlo("client.test")
+            client.mail()
+            assert client.rcpt("b@elsewhere.example").code == code, ip
 
 
-def test_a_second_client_does_not_inherit_what_the_first_might(tmp_path):
+def test_a_second_client_does_not_inherit_what_the_first_might():
     files = {"relay_acl_allow": "192.0.2.7\n", "xclient.hosts": "192.0.2.7\n"}
-    with Inbound() as inbound:
-        plugins = plugins_of(tmp_path, ["xclient", "relay"], files, inbound.logger)
-        inbound.service.hooks = type(inbound.service.hooks)(plugins, inbound.logger)
-        c = Client(inbound.port)
-        for client, code in (("192.0.2.7", "250"), ("203.0.113.5", "550")):
-            assert c.ask(f"XCLIENT ADDR={client}").startswith("220 ")
-            c.ask("EHLO client.test")
-            c.ask("MAIL FROM:<a@example.org>")
-            assert c.ask("RCPT TO:<b@elsewhere.example>")[:3] == code
-            c.ask("RSET")
-        c.close()
+    with MailServer("xclient", "relay", config=files) as server:
+        client = server.connect(ip="127.0.0.1")
+        for ip, code in (("192.0.2.7", 250), ("203.0.113.5", 550)):
+            assert client.command(f"XCLIENT ADDR={ip}").code == 220
+            client.ehlo("client.test")
+            client.mail()
+            assert client.rcpt("b@elsewhere.example").code == code
+            client.rset()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Unpack
 
 from mta.config import Config
-from mta.connection import Connection, Endpoint, new_uuid
+from mta.connection import Connection, new_uuid
 from mta.logger import INFO, Logger
 from mta.message.stream import MessageStream
 from mta.outbound.compose import Refused, compose
@@ -19,6 +19,8 @@ from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Contents, MailOptions, Recipients, Server
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
+from mta.testing.loading import write_files
+from mta.testing.objects import make_connection
 from mta.transaction import Transaction
 
 
@@ -30,9 +32,8 @@ def logger_and_lines(level: int = INFO) -> tuple[Logger, list[str]]:
 
 def connection_from(ip: str = "203.0.113.7", *, relaying: bool = False) -> Connection:
     """A session of a client at `ip` that has not said anything yet."""
-    connection = Connection(logger_and_lines()[0], Endpoint(ip, 40000), Endpoint("127.0.0.1", 25))
-    connection.relaying = relaying
-    return connection
+    logger = logger_and_lines()[0]
+    return make_connection(ip, local_ip="127.0.0.1", helo="", relaying=relaying, logger=logger)
 
 
 def with_mail(
@@ -87,10 +88,7 @@ class StandInServer(Server):
 
 def config_of(install: Path, files: Mapping[str, str], problems: list[str] | None = None) -> Config:
     """The configuration of an installation with these files, over the shipped one."""
-    for name, content in files.items():
-        path = install / "config" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+    write_files(install / "config", files)
     found = [] if problems is None else problems
     return Config(install, ETC, lambda problem: found.append(str(problem)))
 

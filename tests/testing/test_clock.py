@@ -79,6 +79,27 @@ def test_one_that_sleeps_too_long_times_out():
         assert client.helo("1").code == 250
 
 
+def test_one_that_will_not_end_is_interrupted_again():
+    class Stubborn(Plugin):
+        timeout = 10
+
+        def hook_helo(self, connection, host):
+            connection.notes.naps = 0
+            while connection.notes.naps < 3:
+                try:
+                    time.sleep(60)
+                except BaseException:
+                    connection.notes.naps += 1
+
+    with MailServer(Stubborn) as server:
+        server.clock.freeze()
+        before = server.clock.monotonic()
+        client = server.connect()
+        assert client.helo().code == 450
+        assert client.notes.naps == 3
+        assert server.clock.monotonic() - before == pytest.approx(30)
+
+
 def test_the_client_is_still_there_a_day_later():
     with MailServer() as server:
         client = server.connect()

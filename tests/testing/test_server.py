@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -250,3 +251,49 @@ def test_logging_in_for_real():
         assert client.auth("alice", "secret").code == 235
         assert client.connection.authenticated
         assert "secret" not in "\n".join(server.log)
+
+
+def test_a_client_that_talks_before_it_is_greeted():
+    with MailServer() as server:
+        assert server.connect(first=b"EHLO client.example\r\n").connection.early_talker
+        assert not server.connect().connection.early_talker
+
+
+def test_pages_of_the_http_server():
+    class Shows(Plugin):
+        def hook_init_http(self, server):
+            server.http.route("/echo", self.echo)
+
+        def echo(self, environ, start):
+            start("201 Created", [("Content-Type", "text/plain")])
+            return [
+                environ["PATH_INFO"].encode(),
+                environ["QUERY_STRING"].encode(),
+                environ["HTTP_X_TOKEN"].encode(),
+                environ["wsgi.input"].read(),
+            ]
+
+    with MailServer(Shows) as server:
+        page = server.get("/echo/a%20b?q=1", method="POST", body=b"text", headers={"X-Token": "t"})
+        assert (page.status, page.headers["content-type"], page.body) == (201, "text/plain", b"/a bq=1ttext")
+        assert server.get("/nowhere").status == 404
+
+
+@pytest.mark.parametrize(("action", "code"), [("defer", 450), ("continue", 250)])
+def test_what_becomes_of_a_late_plugin_is_the_servers_setting(action, code):
+    class Late(Plugin):
+        timeout = 5
+
+        def hook_mail(self, connection, mail_from, params):
+            time.sleep(60)
+
+    with MailServer(Late, config={"smtp.ini": f"plugin_timeout_action={action}\n"}) as server:
+        assert server.connect().mail().code == code
+
+
+def test_two_servers_at_once():
+    with MailServer(hostname="one.example") as one, MailServer(hostname="two.example") as two:
+        first, second = one.connect(), two.connect()
+        assert (first.send_mail().code, second.send_mail().code) == (250, 250)
+        assert len(one.queued) == len(two.queued) == 1
+        assert first.banner.text.split()[0] == "one.example"
