@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mta.paths import DOCS
+from tests.support.command import haraka
 
 EXAMPLES = DOCS / "examples"
 PLUGINS = sorted((EXAMPLES / "plugins").glob("*.py"))
@@ -37,3 +39,16 @@ def test_only_the_api_is_imported(path: Path) -> None:
             assert node.module in allowed or not str(node.module).startswith("mta"), node.module
         if isinstance(node, ast.Import):
             assert not any(alias.name.startswith("mta") for alias in node.names)
+
+
+def test_they_load_together_in_an_installation(tmp_path: Path) -> None:
+    assert haraka("-i", str(tmp_path)).returncode == 0
+    for path in PLUGINS:
+        shutil.copy(path, tmp_path / "plugins")
+    names = [path.stem for path in PLUGINS]
+    (tmp_path / "config" / "plugins").write_text("\n".join(names))
+    (tmp_path / "config" / "recipients_in_sql.ini").write_text("database=mail.db\nquery=SELECT 1\n")
+    result = haraka("-o", "-c", str(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(f"\n{name} " in result.stdout for name in names)
+    assert haraka("-h", "greylist", "-c", str(tmp_path)).stdout.startswith("greylist: Defer")
