@@ -10,6 +10,8 @@ from functools import cache
 from types import ModuleType
 from typing import NamedTuple
 
+from mta.config.spec import Settings, specs
+
 
 class Attribute(NamedTuple):
     """One attribute or property of a class."""
@@ -46,7 +48,9 @@ def attributes_of(cls: type) -> Iterator[Attribute]:
             found.setdefault(attribute.name, attribute)
     if _is_enum(cls):
         found = {one.name: one for one in _assignments(node.body)}
-    yield from found.values()
+    settings = {name: spec.doc for name, spec in reversed(specs(cls))} if issubclass(cls, Settings) else {}
+    for one in found.values():
+        yield one._replace(doc=one.doc or settings.get(one.name, ""))
 
 
 def _is_method(attribute: Attribute) -> bool:
