@@ -9,6 +9,7 @@ from mta.counts import Counts
 from mta.message import filters, mime
 from mta.message.banner import Banner
 from mta.message.dots import stuff
+from mta.message.nested import walk_nested
 from mta.message.stream import MessageStream
 from mta.notes import Notes
 from mta.results import Results
@@ -118,9 +119,11 @@ class Transaction:
         """How many MIME parts the message has, multiparts included, itself not. Raises as body does."""
         return sum(1 for _ in self.body.walk()) - 1
 
-    def attachments(self) -> Iterator[Body]:
-        """The attachments: content_type, filename, open() and chunks() of each. Raises as body does."""
-        return self.body.attachments()
+    def attachments(self, *, nested: bool = False) -> Iterator[Body]:
+        """The attachments: content_type, filename, open() and chunks() of each; nested: those of attached messages too. Raises as body does."""
+        if not nested:
+            return self.body.attachments()
+        return (part for part in walk_nested(self.body, self.max_mime_parts) if part.is_attachment)
 
     @property
     def discard_data(self) -> bool:

@@ -33,6 +33,14 @@ def test_names_and_types(mail_server: StartServer, name: str, kind: str, code: i
     assert client.send_mail(message=mail_with(name, kind)).code == code
 
 
+def test_an_attachment_of_a_forwarded_mail(mail_server: StartServer) -> None:
+    outer = EmailMessage()
+    outer.set_content("forwarded")
+    outer.add_attachment(mail_with("tool.exe"))
+    reply = mail_server("block_attachments", config=LIST).connect().send_mail(message=outer)
+    assert (reply.code, reply.text) == (550, "attachments such as tool.exe are refused")
+
+
 def test_the_list_is_followed(mail_server: StartServer) -> None:
     server = mail_server("block_attachments", config=LIST)
     server.configure({"block_attachments.list": ".pdf\n"})

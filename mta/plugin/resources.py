@@ -53,8 +53,13 @@ def _config_of(plugin_class: type[Plugin]) -> Iterable[Path]:
 
 
 def _folders(file: Path, package: str) -> Iterator[Path]:
-    """The folders of the package that a file belongs to, from the inside to the top; none for a file by itself."""
+    """The folders of the package that a file belongs to, from the inside to the top; none for a file by itself.
+
+    A folder without __init__.py belongs to nobody: it may be the directory of an installation.
+    """
     folder = file.parent
     for _ in package.split(".") if package else ():
+        if not (folder / "__init__.py").is_file():
+            return
         yield folder
         folder = folder.parent

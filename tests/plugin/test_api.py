@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 
+import pytest
+
 import mta.plugin
 from tests.support import api_page
 
@@ -34,3 +36,19 @@ def test_every_export_is_on_the_page_once(monkeypatch) -> None:
     assert "## The plugin\n\n### Plugin\n" in page and "## Others\n" in page
     for name in set(mta.plugin.__all__) - set(api_page.CODES):
         assert page.count(f"\n### {name}\n") == 1
+
+
+def test_a_type_checker_finds_what_is_wrong_in_a_plugin(tmp_path) -> None:
+    api = pytest.importorskip("mypy.api")
+    path = tmp_path / "plugin.py"
+    path.write_text(
+        "from mta.plugin import DENY, Address, Answer, Connection, Params, Plugin\n"
+        "class Wrong(Plugin):\n"
+        "    def hook_helo(self, connection: Connection, host: int) -> Answer:\n"
+        "        return DENY\n"
+        "    def hook_rcpt(self, connection: Connection, rcpt: Address, params: Params) -> Answer:\n"
+        "        return rcpt.domain\n"
+    )
+    found, _, status = api.run(["--strict", str(path)])
+    assert status == 1 and "plugin.py:3: error: Argument 2" in found and "plugin.py:6: error:" in found
+    assert found.count(" error: ") == 2

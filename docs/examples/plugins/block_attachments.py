@@ -14,7 +14,7 @@ class BlockAttachments(Plugin):
 
     def hook_data_post(self, connection: Connection) -> Answer:
         assert connection.transaction is not None  # there is one from MAIL to the end of DATA
-        for part in connection.transaction.attachments():
+        for part in connection.transaction.attachments(nested=True):
             name = part.filename.lower().rstrip(". ")
             if part.content_type in self.blocked or name.endswith(self.blocked):
                 return DENY, DSN.media_unsupported(
