@@ -50,5 +50,5 @@ def test_a_type_checker_finds_what_is_wrong_in_a_plugin(tmp_path) -> None:
         "        return rcpt.domain\n"
     )
     found, _, status = api.run(["--strict", str(path)])
-    assert status == 1 and "plugin.py:3: error: Argument 2" in found and "plugin.py:6: error:" in found
-    assert found.count(" error: ") == 2
+    assert status == 1 and "plugin.py:3: error: Argument 2" in found
+    assert set(re.findall(r"plugin.py:([0-9]+): error", found)) == {"3", "6"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from mta.plugin import PluginError, plugin_class
+from mta.plugin.resources import config_directories
 
 BASE = """
 from mta.plugin import DENY, Plugin
@@ -96,3 +99,18 @@ def test_outside_of_a_server_the_bundled_plugins_are_found():
     assert plugin_class("rcpt_to.in_host_list").__name__ == "InHostList"
     with pytest.raises(PluginError, match="No plugin with this name found"):
         plugin_class("nowhere")
+
+
+def test_a_class_that_belongs_to_no_package_has_no_defaults(tmp_path, monkeypatch):
+    """A test of an installation, which pytest names `mail.tests.test_it`: mail/config is the operator's."""
+    (tmp_path / "mail" / "config").mkdir(parents=True)
+    (tmp_path / "mail" / "tests").mkdir()
+    (tmp_path / "mail" / "tests" / "here.py").write_text(
+        "from mta.plugin import Plugin\nclass Here(Plugin): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    here = importlib.import_module("mail.tests.here").Here
+    assert config_directories(here) == []
+    for folder in ("mail", "mail/tests"):
+        (tmp_path / folder / "__init__.py").touch()
+    assert config_directories(here) == [tmp_path / "mail" / "config"]
