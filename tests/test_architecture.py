@@ -67,7 +67,7 @@ GEVENT = {
     "mta.outbound.service",
     "mta.control.server",
     "mta.testing.clock",
-    "mta.testing.server",
+    "mta.testing.sessions",
 }
 
 MODULES = sorted((ROOT / "mta").rglob("*.py"))

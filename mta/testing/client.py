@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mta.message.dots import stuff
@@ -11,6 +11,7 @@ from mta.net.wire import Wire, WireTimeout
 from mta.outbound.compose import message_of
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply, read_reply
+from mta.testing.sessions import SECONDS, Sessions
 
 if TYPE_CHECKING:
     import socket
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from mta.connection import Connection
     from mta.notes import Notes
     from mta.results import Results
-    from mta.testing.server import MailServer
     from mta.transaction import Transaction
 
-SECONDS = 10.0  # the real time that a server may take to answer
 LONGEST = 4096  # octets of a reply line
 
 
@@ -32,13 +31,20 @@ class NoReply(AssertionError):
 class Client:
     """One connection to a server under test. Its methods send a command and return the Reply: code, enhanced, text, lines.
 
-    connection: what plugins see as their first argument. banner: what the server said first.
+    connection: what plugins see as their first argument. banner: what the server said first. mails: the last transaction of
+    each connection that is over, by the connection's uuid.
     """
 
     def __init__(
-        self, server: MailServer, sock: socket.socket, connection: Connection, first: bytes = b""
+        self,
+        sessions: Sessions,
+        sock: socket.socket,
+        connection: Connection,
+        mails: Mapping[str, Transaction],
+        first: bytes = b"",
     ) -> None:
-        self._server = server
+        self._sessions = sessions
+        self._mails = mails
         self._wire = Wire(sock, timeout=SECONDS, lenient=True)
         self.connection = connection
         self.capabilities: list[str] = []
@@ -51,7 +57,7 @@ class Client:
     @property
     def transaction(self) -> Transaction:
         """The mail under way, or else the last one. Raises LookupError when there was none."""
-        found = self.connection.transaction or self._server.last_transaction(self.connection)
+        found = self.connection.transaction or self._mails.get(self.connection.uuid)
         if found is None:
             raise LookupError("this client has not begun a mail")
         return found
@@ -69,7 +75,7 @@ class Client:
     @property
     def closed(self) -> bool:
         """True when the server has hung up, or is about to."""
-        return self._server.has_closed(self.connection)
+        return self._sessions.has_closed(self.connection)
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class Client:
             from mta.net.tls_client import TlsClient  # few tests speak TLS, and it takes time to load
 
             self._wire.secure(TlsClient(ca=None).layer("mx.example.com"))
-            self._server.wait_until(lambda: self.connection.tls.enabled or self.closed)
+            self._sessions.wait_until(lambda: self.connection.tls.enabled or self.closed)
         return reply
 
     def quit(self) -> Reply:
@@ -171,21 +177,21 @@ class Client:
             self._wire.write(octets)
             self._wire.flush()
         except OSError as error:
-            raise NoReply(self._server.explain("the server has hung up")) from error
+            raise NoReply(self._sessions.explain("the server has hung up")) from error
 
     def read(self) -> Reply:
         """The next reply. Raises NoReply."""
         try:
             return read_reply(lambda: self._wire.read_line(LONGEST))
         except WireTimeout as error:
-            raise NoReply(self._server.explain(f"no reply within {SECONDS:g} s")) from error
+            raise NoReply(self._sessions.explain(f"no reply within {SECONDS:g} s")) from error
         except (EOFError, OSError) as error:
-            raise NoReply(self._server.explain("the server has hung up")) from error
+            raise NoReply(self._sessions.explain("the server has hung up")) from error
 
     def close(self) -> None:
         """Hang up without a word, and wait until the server has noticed. May be called again."""
         self._wire.close()
-        self._server.wait_for(self.connection)
+        self._sessions.wait_for(self.connection)
 
 
 def _path(address: str | Address) -> str:

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from time import monotonic  # the real one
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-import gevent
 
 from mta.config.schema import ConnectionSettings, HttpSettings, SmtpSettings
 from mta.connection import Connection
 from mta.http.files import Files
 from mta.http.site import HttpSite
 from mta.inbound.service import Service
-from mta.inbound.session import Session
 from mta.logger import DEBUG, LEVELS, Logger, Record
 from mta.net.dns import Resolver
 from mta.net.tls_server import TlsServer
-from mta.net.wire import Wire
 from mta.plugin.endpoints import endpoint
 from mta.plugin.hooks import Plugin
 from mta.plugin.runner import HookRunner
 from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS, Verdict
-from mta.testing.client import SECONDS, Client
+from mta.testing.client import Client
 from mta.testing.clock import Clock, adopt
 from mta.testing.dns import FakeDns, Zone
 from mta.testing.loading import Files as ConfigFiles
@@ -38,13 +32,13 @@ from mta.testing.loading import Loadable, load, open_config, write_files
 from mta.testing.mailroom import Mailroom, QueuedMail
 from mta.testing.objects import CLIENT, SERVER, dress
 from mta.testing.outgoing import Outgoing
+from mta.testing.sessions import Sessions
 from mta.testing.tracing import Asked, trace
 from mta.testing.web import Page, ask
 from mta.version import VERSION
 
 if TYPE_CHECKING:
     from mta.config import Config
-    from mta.transaction import Transaction
 
 LAST_LINES = 20
 
@@ -84,7 +78,7 @@ class MailServer(Outgoing):
         self._keep_first = keep_first
         self.hostname = hostname
         self._stack = ExitStack()
-        self._sessions: dict[str, tuple[Session, gevent.Greenlet[..., None]]] = {}
+        self._sessions = Sessions(self.explain)
         self._mailroom = Mailroom(domains, keep_first=keep_first)
         self.log: list[str] = []
         self.records: list[Record] = []
@@ -174,10 +168,7 @@ class MailServer(Outgoing):
 
     def stop(self) -> None:
         """Hang up on all clients, shut the plugins down, and put back what was replaced. May be called again."""
-        for session, greenlet in self._sessions.values():
-            if not greenlet.ready():
-                session.stop()
-        gevent.joinall([greenlet for _, greenlet in self._sessions.values()], timeout=SECONDS)
+        self._sessions.stop()
         self._stack.close()
 
     # -- clients ------------------------------------------------------------------------------------------------------
@@ -202,41 +193,13 @@ class MailServer(Outgoing):
         is taken for encrypted from the start (Client.starttls does it for real). first: what it sends before it has read
         anything.
         """
-        ours, theirs = socket.socketpair()
         if host is not None:
             self.dns.remove(ip)
             self.dns.add(ip, "PTR", host)
         connection = Connection(self.logger, endpoint(ip, port), endpoint(local_ip, local_port))
         dress(connection, host=None, relaying=relaying, auth_user=auth_user, tls=tls, notes=notes)
-        smtp, settings = self._service.smtp, self._service.settings
-        wire = Wire(theirs, timeout=smtp.inactivity_timeout, lenient=settings.bare_newline == "repair")
-        session = Session(connection, wire, self._service)
-        greenlet = gevent.spawn(session.run)
-        self._sessions[connection.uuid] = session, greenlet
-        return Client(self, ours, connection, first)
-
-    def has_closed(self, connection: Connection) -> bool:
-        """True when the session of a client is over, or about to be."""
-        return any(
-            session.closing for session, _ in self._sessions.values() if session.connection is connection
-        )
-
-    def wait_for(self, connection: Connection) -> None:
-        """Wait until the session of a client that has hung up is over."""
-        for session, greenlet in self._sessions.values():
-            if session.connection is connection:
-                greenlet.join(timeout=SECONDS)
-
-    def wait_until(self, happened: Callable[[], object]) -> None:
-        """Let the sessions go on until something has happened. Raises AssertionError after too long."""
-        end = monotonic() + SECONDS
-        while not happened():
-            assert monotonic() < end, self.explain(f"still waiting after {SECONDS:g} s")
-            gevent.sleep(0)
-
-    def last_transaction(self, connection: Connection) -> Transaction | None:
-        """The last mail of a client that is no longer under way."""
-        return self._mailroom.last.get(connection.uuid)
+        sock = self._sessions.begin(connection, self._service)
+        return Client(self._sessions, sock, connection, self._mailroom.last, first)
 
     # -- what has happened --------------------------------------------------------------------------------------------
 
