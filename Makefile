@@ -24,8 +24,8 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict plugins
-	$(BIN)/mypy --strict docs/examples
+	$(BIN)/mypy --strict --explicit-package-bases plugins
+	$(BIN)/mypy --strict --explicit-package-bases docs/examples
 	$(BIN)/mypy --strict docs/plugin-template/haraka_helo_names
 
 # The pages that are made from docstrings.
