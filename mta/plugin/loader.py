@@ -67,7 +67,7 @@ def current_names(lines: Iterable[str], logger: Logger) -> list[Listed]:
             logger.notice(
                 f"{listed.name} is listed twice in config/plugins, it is loaded once", origin=ORIGIN
             )
-        current[listed.name] = listed
+        current.setdefault(listed.name, listed)
     return list(current.values())
 
 

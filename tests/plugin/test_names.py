@@ -74,8 +74,9 @@ def test_they_share_no_module(two):
 
 
 def test_the_same_name_twice_is_loaded_once(two):
-    (plugin,) = two.load("second: limit", "second: limit")
-    assert plugin.name == "second"
+    two.good("plugins/other.py")
+    (plugin,) = two.load("second: limit", "second: limit", "second: other")
+    assert plugin.name == "second" and type(plugin).__name__ == "Limit"
     assert any("second is listed twice" in line for line in two.lines)
 
 
@@ -104,3 +105,11 @@ def test_the_order_shows_both(tmp_path):
         ["limit", "hook_helo", "0", "30"],
         ["second", "hook_helo", "0", "7"],
     ]
+
+
+def test_check_says_where_a_name_is_listed_again(tmp_path):
+    assert haraka("-i", str(tmp_path)).returncode == 0
+    (tmp_path / "plugins" / "limit.py").write_text(LIMIT)
+    (tmp_path / "config" / "plugins").write_text("limit\nsecond: limit\nsecond: relay\n")
+    result = haraka("check", "-c", str(tmp_path))
+    assert f"{tmp_path}/config/plugins:3: warning: second is listed twice, it is loaded once" in result.stdout
