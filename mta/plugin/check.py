@@ -27,10 +27,17 @@ def check_shapes(plugin: Plugin) -> None:
 def _check_shape(plugin: Plugin, registration: Registration) -> None:
     hook, method, _ = registration
     place = _place(method, plugin)
-    if inspect.iscoroutinefunction(method):
+    if not callable(method):
+        raise PluginError(f"{place}: hook_{hook} is no method but {method!r}")
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
         raise PluginError(f"{place}: {_name(method)} is async; hooks are plain functions and may block")
+    if inspect.isgeneratorfunction(method):
+        raise PluginError(f"{place}: {_name(method)} yields; hooks return their answer")
     wanted = list(inspect.signature(getattr(Plugin, f"hook_{hook}")).parameters)[1:]
-    signature = inspect.signature(method)
+    try:
+        signature = inspect.signature(method)
+    except ValueError:
+        return  # some builtins do not say what they take
     try:
         signature.bind(*wanted)
     except TypeError:

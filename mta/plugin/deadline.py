@@ -58,10 +58,8 @@ class Deadline:
     ) -> bool:
         self._timer.stop()
         self._timer.close()
-        late, self._late = (
-            self._late,
-            None,
-        )  # or its traceback and this would hold each other, and the connection
+        late = self._late
+        self._late = None  # or its traceback and this would hold each other, and the connection
         if late is None or late.excused:
             return False
         self.over = error is None or error is late or _is_the_plugins(error)

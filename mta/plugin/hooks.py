@@ -78,10 +78,11 @@ class Plugin:
         self._registrations += (Registration(hook, bound, priority),)
 
     def registrations(self) -> Iterator[Registration]:
-        """Yield what register_hook was told, then every hook_ method that this class overrides."""
+        """Yield what register_hook was told, then every hook_ method that this class overrides; `hook_rcpt = None` drops one."""
         yield from self._registrations
         for hook in HOOKS:
-            if getattr(type(self), f"hook_{hook}") is not getattr(Plugin, f"hook_{hook}"):
+            own = getattr(type(self), f"hook_{hook}")
+            if own is not getattr(Plugin, f"hook_{hook}") and own is not None:
                 yield Registration(hook, getattr(self, f"hook_{hook}"))
 
     def offload(self, function: Callable[..., T], *args: Any) -> T:

@@ -182,7 +182,7 @@ class HookRunner:
         fields: dict[str, object] = {"hook": hook, "plugin": call.name, "function": call.function}
         fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
         fields["retval"] = verdict.code.name
-        fields["msg"] = "" if verdict.message is None else str(verdict.message)
+        fields["msg"] = _shown(hook, verdict)
         self._logger.info("", fields, uuid=uuid_of(subject))
 
 
@@ -204,6 +204,13 @@ def _shutdown_of(plugin: Plugin) -> HookMethod:
 def _skipped_by(subject: Any) -> Container[str]:
     transaction = getattr(subject, "transaction", None)
     return transaction.notes.get("skip_plugins") or () if transaction is not None else ()
+
+
+def _shown(hook: str, verdict: Verdict) -> str:
+    """The message as the log may have it: next hops can hold passwords."""
+    if verdict.message is None:
+        return ""
+    return "..." if hook == "get_mx" and verdict.code is OK else str(verdict.message)
 
 
 def _without_secrets(hook: str, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -188,7 +188,16 @@ def _socket_functions(zone: FakeDns, real: Callable[..., Any]) -> dict[str, Call
             raise socket.herror(1, "Unknown host") from None
         return names[0], names[1:], [ip]
 
-    return {"getaddrinfo": getaddrinfo, "gethostbyname": gethostbyname, "gethostbyaddr": gethostbyaddr}
+    def gethostbyname_ex(host: str) -> tuple[str, list[str], list[str]]:
+        entries = getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+        return host, [], [str(entry[4][0]) for entry in entries]
+
+    return {
+        "getaddrinfo": getaddrinfo,
+        "gethostbyname": gethostbyname,
+        "gethostbyname_ex": gethostbyname_ex,
+        "gethostbyaddr": gethostbyaddr,
+    }
 
 
 def _is_number(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,8 @@ from mta.testing.web import Page, ask
 from mta.version import VERSION
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
     from mta.config import Config
 
 LAST_LINES = 20
@@ -111,9 +113,7 @@ class MailServer(Outgoing):
         if not self._real_dns:
             stack.enter_context(self.dns.running())
         self.config: Config = open_config(self.directory, self.logger)
-        self.server.http = self._site = HttpSite(
-            Files(self.directory / self.config.settings(HttpSettings).docroot)
-        )
+        self.server.http = self._site = HttpSite(self._serve_file)
         search = [*self._search, self.directory / "plugins"]
         for wanted in self._wanted:
             plugin = load(wanted, self.config, self.logger, self.server, search)
@@ -160,6 +160,10 @@ class MailServer(Outgoing):
     def _has_tls(self) -> bool:
         """Certificates take longer to look for than a test takes."""
         return isinstance(self._files, Path) or any(name.startswith("tls") for name in self._files or ())
+
+    def _serve_file(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        docroot = self.config.settings(HttpSettings).docroot  # few tests want to know
+        return Files(self.directory / docroot)(environ, start)
 
     def _run_init(self, hook: str) -> None:
         verdict = self.hooks.run(hook, self.server)

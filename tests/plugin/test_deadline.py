@@ -1,16 +1,8 @@
-"""A plugin whose time is up is interrupted wherever it waits, cleans up after itself, and what it says then does not count."""
+"""What a plugin says when its time is up does not count, and one that swallows the interruption is interrupted again."""
 
 from __future__ import annotations
 
-import queue
-import select
-import socket
-import sqlite3
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager, suppress
 
 import gevent
@@ -19,146 +11,9 @@ import pytest
 from mta.plugin import DENY, OK, Plugin
 from mta.plugin.deadline import Deadline, TookTooLong
 from mta.plugin.verdict import CONT, DENYSOFT
+from tests.support.late import LONG, SHORT, Late, ask
 from tests.support.plugins import connection_from, runner_of
 from tests.support.service import Inbound, Local
-
-SHORT = 0.05  # seconds that a plugin has here
-LONG = 60
-
-
-class Late(Plugin):
-    """Does at hook data what a test says; `said` is what it lived to tell."""
-
-    name = "late"
-    timeout = SHORT
-
-    def __init__(self, do: Callable[[Late], object]) -> None:
-        self.do = do
-        self.said: list[str] = []
-
-    def hook_data(self, connection):
-        return self.do(self)
-
-
-def ask(do: Callable[[Late], object]) -> tuple[Late, object, list[str]]:
-    """What becomes of hook data, and the lines at CRIT."""
-    plugin = Late(do)
-    runner, lines = runner_of(plugin)
-    verdict = runner.run("data", connection_from())
-    return plugin, verdict, [line for line in lines if line.startswith("[CRIT]")]
-
-
-# ---- where a plugin waits
-
-
-def for_a_socket() -> None:
-    ours, theirs = socket.socketpair()
-    try:
-        ours.recv(1)
-    finally:
-        ours.close()
-        theirs.close()
-
-
-def for_a_client() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.accept()
-
-
-def for_select() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        select.select([ours], [], [], LONG)
-
-
-def for_a_queue() -> None:
-    queue.Queue[int]().get()
-
-
-def for_an_event() -> None:
-    threading.Event().wait(LONG)
-
-
-def for_a_thread() -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=stop.wait, daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    finally:
-        stop.set()
-
-
-def for_a_program() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as program:
-        try:
-            program.wait()
-        finally:
-            program.kill()
-
-
-def for_time_to_pass() -> None:
-    time.sleep(LONG)
-
-
-WAITS = [
-    for_a_socket,
-    for_a_client,
-    for_select,
-    for_a_queue,
-    for_an_event,
-    for_a_thread,
-    for_a_program,
-    for_time_to_pass,
-]
-
-
-@pytest.mark.parametrize("wait", WAITS)
-def test_it_is_interrupted_wherever_it_waits_and_cleans_up(wait: Callable[[], None]) -> None:
-    def do(plugin: Late) -> object:
-        try:
-            wait()
-            plugin.said.append("went on")
-        finally:
-            plugin.said.append("cleaned up")
-        return OK
-
-    plugin, verdict, crits = ask(do)
-    assert (verdict.code, verdict.message) == (DENYSOFT, "plugin timeout")
-    assert plugin.said == ["cleaned up"]
-    assert len(crits) == 1 and "Plugin late timed out on hook data after 0.05 s" in crits[0]
-
-
-def test_a_finally_block_may_wait_too() -> None:
-    def do(plugin: Late) -> object:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            try:
-                ours.recv(1)
-            finally:
-                time.sleep(2 * SHORT)
-                theirs.sendall(b"x")
-                plugin.said.append(ours.recv(1).decode())
-
-    plugin, verdict, _ = ask(do)
-    assert (verdict.code, plugin.said) == (DENYSOFT, ["x"])
-
-
-def test_context_managers_of_libraries_do_their_work(tmp_path) -> None:
-    database = sqlite3.connect(tmp_path / "db")
-    database.execute("create table seen (who text)")
-    lock = threading.Lock()
-
-    def do(plugin: Late) -> object:
-        with lock, database:
-            database.execute("insert into seen values ('x')")
-            time.sleep(LONG)
-
-    _, verdict, _ = ask(do)
-    assert verdict.code is DENYSOFT
-    assert database.execute("select count(*) from seen").fetchone() == (0,)  # rolled back
-    assert lock.acquire(blocking=False)
-
 
 # ---- plugins that swallow
 

@@ -1,4 +1,4 @@
-"""docs/Hooks.md is complete: no hook and no code is missing. That it is right is shown by the tests named in PLAYED."""
+"""docs/Hooks.md is complete: no hook and no code is missing. That it is right is shown by test_hook_table_*.py."""
 
 from __future__ import annotations
 
@@ -9,22 +9,10 @@ import pytest
 
 from mta.plugin.hooks import HOOKS
 from mta.plugin.verdict import Code
-from tests.support.hook_table import CELLS, Cell, cells_of
+from tests.support.hook_table import CELLS, FAILING, FAILURES, HANGS, Cell, cells_of
 
 EVERYWHERE = ("alone", '"words"', "DSN")
 TAKES_SECONDS = ("send_email", "deferred")
-PLAYED = {
-    "session": "test_hook_table_session.py",
-    "outbound": "test_hook_table_outbound.py",
-    "process": "test_hook_table_process.py",
-}
-
-
-def place_of(hook: str) -> str:
-    """Which of PLAYED plays the rows of a hook."""
-    if hook in ("send_email", "get_mx", "deferred", "bounce", "delivered"):
-        return "outbound"
-    return "process" if hook.startswith("init_") or hook == "log" else "session"
 
 
 def wanted() -> set[tuple[str, Code, str]]:
@@ -36,6 +24,11 @@ def test_every_hook_and_every_code_has_its_row() -> None:
     listed = {(cell.hook, cell.code, cell.column) for cell in CELLS}
     assert sorted(wanted() - listed) == []
     assert sorted(listed - wanted()) == []
+
+
+def test_every_hook_says_what_happens_when_a_plugin_fails() -> None:
+    listed = [(failing.cell.hook, failing.how) for failing in FAILING]
+    assert sorted(listed) == sorted(set(product(HOOKS, FAILURES)) - {("log", HANGS)})
 
 
 def test_no_answer_has_two_rows() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mta.plugin import Plugin
-from tests.plugin.test_hook_table import place_of
 from tests.support.fake_mx import FakeMx
-from tests.support.hook_table import CELLS, Cell
+from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing, place_of
 from tests.support.relay import Relay
 from tests.support.server import eventually
 
@@ -23,15 +23,20 @@ class Answers(Plugin):
     """Answers at one hook as told, about the first mail only: not about the report that may follow."""
 
     name = "answers"
+    timeout = 5.0
 
-    def __init__(self, cell: Cell) -> None:
-        self._answer = cell.answer
+    def __init__(self, hook: str, answer: Callable[[], object]) -> None:
+        self._answer = answer
         self.asked = 0
-        self.register_hook(cell.hook, self.answer)
+        self.register_hook(hook, self.answer)
 
     def answer(self, *args: object) -> object:
         self.asked += 1
-        return self._answer if self.asked == 1 else None
+        return self._answer() if self.asked == 1 else None
+
+
+def raises() -> None:
+    raise ValueError("deliberately")
 
 
 def has_fate(fate: str, relay: Relay, mx: FakeMx) -> bool:
@@ -75,17 +80,31 @@ def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[[Plugin], Relay]]:
         each.stop(0)
 
 
+@pytest.fixture
+def play(relay: Callable[[Plugin], Relay], mx: FakeMx) -> Callable[[Answers, Cell], None]:
+    """Plays one row with the plugin that it is about."""
+
+    def perform(plugin: Answers, cell: Cell) -> None:
+        mx.reply("rcpt", SAID_TO_JOE.get(cell.hook, "250 ok"), rcpt=JOE)
+        out = relay(plugin)
+        out.submit(JOE, mail_from=SENDER)
+        met = eventually(lambda: plugin.asked and has_fate(cell.effect, out, mx))
+        assert met, (out.entries(), mx.rcpts(), out.lines)
+
+    return perform
+
+
 ROWS = [cell for cell in CELLS if place_of(cell.hook) == "outbound"]
+FAILURES = [failing for failing in FAILING if place_of(failing.cell.hook) == "outbound"]
 
 
 @pytest.mark.parametrize("cell", ROWS, ids=str)
-def test_row(cell: Cell, relay: Callable[[Plugin], Relay], mx: FakeMx) -> None:
-    mx.reply("rcpt", SAID_TO_JOE.get(cell.hook, "250 ok"), rcpt=JOE)
-    plugin = Answers(cell)
-    out = relay(plugin)
-    out.submit(JOE, mail_from=SENDER)
-    assert eventually(lambda: plugin.asked and has_fate(cell.effect, out, mx)), (
-        out.entries(),
-        mx.rcpts(),
-        out.lines,
-    )
+def test_row(cell: Cell, play: Callable[[Answers, Cell], None]) -> None:
+    play(Answers(cell.hook, lambda: cell.answer), cell)
+
+
+@pytest.mark.parametrize("failing", FAILURES, ids=str)
+def test_a_plugin_that_fails(failing: Failing, play: Callable[[Answers, Cell], None]) -> None:
+    plugin = Answers(failing.cell.hook, raises if failing.how == RAISES else lambda: time.sleep(60))
+    plugin.timeout = 0.05
+    play(plugin, failing.cell)

@@ -15,29 +15,34 @@ from mta.net.endpoint import bind_all
 from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory
 from mta.outbound.spool_disk import Disk
-from mta.plugin.verdict import Code
 from mta.worker import StartError, Worker
-from tests.plugin.test_hook_table import place_of
-from tests.support.hook_table import CELLS, Cell
+from tests.support.hook_table import CELLS, FAILING, HANGS, RAISES, Cell, Failing, place_of
 from tests.support.install import eventually
 from tests.support.server import Server
 
 PLUGIN = """
-from mta.plugin import DSN, {code}, Plugin
+import time
+
+from mta.plugin import CONT, DELAY, DENY, DENYDISCONNECT, DENYSOFT, DENYSOFTDISCONNECT, DISCONNECT, DSN, NEXT_HOOK, OK, STOP, Plugin
 
 
 class Answers(Plugin):
+    timeout = 0.5
+
     def register(self):
         self.register_hook("{hook}", self.answer)
 
     def answer(self, *args):
         self.server.notes.asked = True
-        return {answer}
-
-    def hook_noop(self, connection, argument):
-        self.lognotice("marked line")
+        {answer}
 """
-ANSWERS = {"alone": "{}", '"words"': "{}, 'words'", "DSN": "{}, DSN.no_such_user('words')"}
+ANSWERS = {
+    "alone": "return {}",
+    '"words"': "return {}, 'words'",
+    "DSN": "return {}, DSN.no_such_user('words')",
+    RAISES: "raise ValueError('deliberately')",
+    HANGS: "time.sleep(60)",
+}
 FILES = {
     "smtp.ini": "listen=127.0.0.1:0\n",
     "http.ini": "listen=127.0.0.1:0\n",
@@ -48,10 +53,9 @@ FILES = {
 }
 
 
-def install(directory: Path, cell: Cell) -> None:
-    """An installation whose only plugin answers as a row says."""
-    answer = ANSWERS[cell.column].format(cell.code.name)
-    plugin = PLUGIN.format(code=cell.code.name, hook=cell.hook, answer=answer)
+def install(directory: Path, hook: str, answer: str) -> None:
+    """An installation whose only plugin answers so at one hook."""
+    plugin = PLUGIN.format(hook=hook, answer=answer)
     for folder, files in (("config", FILES), ("plugins", {"answers.py": plugin})):
         (directory / folder).mkdir()
         for name, text in files.items():
@@ -59,18 +63,19 @@ def install(directory: Path, cell: Cell) -> None:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[Cell], Worker]]:
-    """Makes the worker of a row; it is stopped in the end."""
+def play(tmp_path: Path) -> Iterator[Callable[[str, Cell], None]]:
+    """Plays one row with a plugin that answers so; the worker is stopped in the end."""
     undo: list[Callable[[], object]] = []
 
-    def worker_for(cell: Cell) -> Worker:
-        install(tmp_path, cell)
+    def perform(answer: str, cell: Cell) -> None:
+        install(tmp_path, cell.hook, answer)
         fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT, 0o600)
         worker = Worker(tmp_path, fd, one_of_many(tmp_path, undo) if cell.hook == "init_child" else None)
         undo.extend([worker.stop, lambda: os.close(fd)])
-        return worker
+        EFFECTS[cell.effect.partition(":")[0]](cell, worker)
+        assert eventually(lambda: worker._server.notes.get("asked"))
 
-    yield worker_for
+    yield perform
     for each in undo:
         each()
 
@@ -110,8 +115,7 @@ def is_written(cell: Cell, worker: Worker) -> None:
     say_noop(worker)
     worker.stop()
     text = (worker.install_dir / "log").read_text()
-    assert "Listening on" in text or cell.effect == "not written"
-    assert ("marked line" in text) is (cell.effect == "written")
+    assert ("disconnect ip=127.0.0.1" in text) is (cell.effect == "written")
 
 
 EFFECTS: dict[str, Callable[[Cell, Worker], None]] = {
@@ -122,21 +126,24 @@ EFFECTS: dict[str, Callable[[Cell, Worker], None]] = {
 }
 
 ROWS = [cell for cell in CELLS if place_of(cell.hook) == "process"]
+FAILURES = [failing for failing in FAILING if place_of(failing.cell.hook) == "process"]
 
 
 @pytest.mark.parametrize("cell", ROWS, ids=str)
-def test_row(cell: Cell, make: Callable[[Cell], Worker]) -> None:
-    worker = make(cell)
-    EFFECTS[cell.effect.partition(":")[0]](cell, worker)
-    assert eventually(lambda: worker._server.notes.get("asked"))
+def test_row(cell: Cell, play: Callable[[str, Cell], None]) -> None:
+    play(ANSWERS[cell.column].format(cell.code.name), cell)
+
+
+@pytest.mark.parametrize("failing", FAILURES, ids=str)
+def test_a_plugin_that_fails(failing: Failing, play: Callable[[str, Cell], None]) -> None:
+    play(ANSWERS[failing.how], failing.cell)
 
 
 @pytest.mark.parametrize("hook", ["init_master", "init_child"])
-@pytest.mark.parametrize("code", [Code.DENY, Code.DENYSOFT])
-def test_a_server_of_several_processes_ends_with_status_1(hook: str, code: Code, tmp_path: Path) -> None:
-    plugin = PLUGIN.format(code=code.name, hook=hook, answer=f"{code.name}, 'the moon is full'")
+def test_a_server_of_several_processes_ends_with_status_1(hook: str, tmp_path: Path) -> None:
+    plugin = PLUGIN.format(hook=hook, answer="return DENY, 'the moon is full'")
     config = {**FILES, "smtp.ini": "listen=127.0.0.1:{port}\nnodes=2\n", "http.ini": ""}
     server = Server(tmp_path, config, {"answers.py": plugin})
-    status, printed = server.run_to_end()
+    status, printed = server.run_to_end(30.0)
     assert status == 1
     assert "plugin answers does not let the server start: the moon is full" in printed

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mta.plugin import OK, Plugin
-from mta.plugin.runner import ASK_EVERYBODY
+from mta.plugin import Plugin
 from mta.plugin.verdict import CONT, DENY
 from mta.smtp.reply import Reply
 from mta.transaction import Transaction
-from tests.plugin.test_hook_table import place_of
 from tests.support.dialogue import matches
-from tests.support.hook_table import CELLS, Cell
+from tests.support.hook_scenes import ASK_EVERYBODY, MAIL, MESSAGE, RCPT, Accepts, Scene, scene_of
+from tests.support.hook_table import CELLS, FAILING, RAISES, Cell, Failing, place_of
 from tests.support.relay import Relay
 from tests.support.service import Client, Denier, Inbound
-from tests.support.stage import Relaying
-
-MAIL, RCPT = "MAIL FROM:<a@example.org>", "RCPT TO:<b@example.com>"
-MESSAGE = "Subject: much longer than twenty octets\r\n\r\nbody\r\n."
-
-HELLO = ("EHLO client.test",)
-IN_MAIL = (*HELLO, MAIL)
-WITH_RCPT = (*IN_MAIL, RCPT)
-IN_DATA = (*WITH_RCPT, "DATA")
-
-
-class Accepts(Plugin):
-    """Accepts recipients and keeps mail, but leaves out the hook that a row is about."""
-
-    name = "accepts"
-
-    def __init__(self, but: str) -> None:
-        self.kept = 0
-        for hook, method in (("rcpt", self.accept), ("queue", self.keep)):
-            if hook != but:
-                self.register_hook(hook, method)
-
-    def accept(self, connection, rcpt, params):
-        return OK
-
-    def keep(self, connection):
-        self.kept += 1
-        return OK
+from tests.support.stage import MADE, Relaying
 
 
 class Next(Plugin):
@@ -60,45 +31,6 @@ class Next(Plugin):
 
     def count(self, *args: object) -> None:
         self.asked += 1
-
-
-@dataclass(frozen=True)
-class Scene:
-    """How a client comes to a hook: what it says before, and what is answered then. "" is the banner."""
-
-    before: tuple[str, ...] = ()
-    line: str = ""
-    relays: bool = False
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-SCENES = {
-    "connect_init": Scene(),
-    "lookup_rdns": Scene((), "HELO client.test"),
-    "connect": Scene(),
-    "helo": Scene((), "HELO client.test"),
-    "ehlo": Scene((), "EHLO client.test"),
-    "capabilities": Scene((), "EHLO client.test"),
-    "unrecognized_command": Scene(HELLO, "WIZ now"),
-    "vrfy": Scene(HELLO, "VRFY somebody"),
-    "noop": Scene(HELLO, "NOOP"),
-    "rset": Scene(IN_MAIL, "RSET"),
-    "quit": Scene(HELLO, "QUIT"),
-    "deny": Scene(HELLO, MAIL),
-    "disconnect": Scene(HELLO, "QUIT"),
-    "mail": Scene(HELLO, MAIL),
-    "rcpt": Scene(IN_MAIL, RCPT),
-    "rcpt, client that may relay": Scene(IN_MAIL, RCPT, relays=True),
-    "rcpt_ok": Scene(IN_MAIL, RCPT),
-    "data": Scene(WITH_RCPT, "DATA"),
-    "max_data_exceeded": Scene(IN_DATA, MESSAGE, settings={"max_bytes": 20}),
-    "data_post": Scene(IN_DATA, MESSAGE),
-    "queue": Scene(IN_DATA, MESSAGE),
-    "queue_outbound": Scene(IN_DATA, MESSAGE, relays=True),
-    "pre_send_trans_email": Scene(IN_DATA, MESSAGE, relays=True),
-    "queue_ok": Scene(IN_DATA, MESSAGE),
-    "reset_transaction": Scene(IN_MAIL, "RSET"),
-}
 
 
 @dataclass
@@ -169,12 +101,12 @@ THEN: dict[str, Callable[[Play], None]] = {
 class Stage:
     """A server with the plugin that answers, one behind it, and one that accepts what nobody else decides about."""
 
-    def __init__(self, cell: Cell, scene: Scene, directory: Path) -> None:
+    def __init__(self, plugin: Plugin, cell: Cell, scene: Scene, directory: Path) -> None:
         self.next = Next(cell.hook)
         self.accepts = Accepts(but=cell.hook)
         self._submitted = 0
         self._relay: Relay | None = None
-        answering = [Denier(cell.hook, cell.answer), self.next]
+        answering = [plugin, self.next]
         before = [Relaying()] if scene.relays else []
         if cell.hook == "deny":
             before.append(Denier("mail", DENY))
@@ -199,26 +131,22 @@ class Stage:
 
 
 @pytest.fixture
-def set_up(tmp_path: Path) -> Iterator[Callable[[Cell, Scene], Stage]]:
+def play(tmp_path: Path) -> Iterator[Callable[[Plugin, Cell], None]]:
+    """Plays one row with the plugin that it is about."""
     stages: list[Stage] = []
 
-    def make(cell: Cell, scene: Scene) -> Stage:
-        stages.append(Stage(cell, scene, tmp_path))
+    def perform(plugin: Plugin, cell: Cell) -> None:
+        scene = scene_of(cell)
+        stages.append(Stage(plugin, cell, scene, tmp_path))
         stages[-1].inbound.__enter__()
-        return stages[-1]
+        _play(stages[-1], cell, scene)
 
-    yield make
+    yield perform
     for stage in stages:
         stage.close()
 
 
-ROWS = [cell for cell in CELLS if place_of(cell.hook) == "session"]
-
-
-@pytest.mark.parametrize("cell", ROWS, ids=str)
-def test_row(cell: Cell, set_up: Callable[[Cell, Scene], Stage]) -> None:
-    scene = SCENES[", ".join(filter(None, (cell.hook, cell.case)))]
-    stage = set_up(cell, scene)
+def _play(stage: Stage, cell: Cell, scene: Scene) -> None:
     client = stage.inbound.client()
     reply = client.banner
     for line in scene.before:
@@ -246,3 +174,17 @@ def _next_was_asked_if_nobody_decided(cell: Cell, stage: Stage) -> None:
         stage.inbound.listener.stop()
         stage.inbound.listener.join(5)
     assert bool(stage.next.asked) == undecided
+
+
+ROWS = [cell for cell in CELLS if place_of(cell.hook) == "session"]
+FAILURES = [failing for failing in FAILING if place_of(failing.cell.hook) == "session"]
+
+
+@pytest.mark.parametrize("cell", ROWS, ids=str)
+def test_row(cell: Cell, play: Callable[[Plugin, Cell], None]) -> None:
+    play(Denier(cell.hook, cell.answer), cell)
+
+
+@pytest.mark.parametrize("failing", FAILURES, ids=str)
+def test_a_plugin_that_fails(failing: Failing, play: Callable[[Plugin, Cell], None]) -> None:
+    play(MADE["failing" if failing.how == RAISES else "slow"](failing.cell.hook), failing.cell)

@@ -133,6 +133,18 @@ def test_a_name_never_leaves_the_directory(house, name):
             "bad.py:3: hook_quit is async; hooks are plain functions and may block",
         ),
         (
+            "from mta.plugin import Plugin\nclass A(Plugin):\n async def hook_quit(self, connection): yield",
+            "bad.py:3: hook_quit is async; hooks are plain functions and may block",
+        ),
+        (
+            "from mta.plugin import Plugin\nclass A(Plugin):\n def hook_quit(self, connection): yield",
+            "bad.py:3: hook_quit yields; hooks return their answer",
+        ),
+        (
+            "from mta.plugin import Plugin\nclass A(Plugin):\n hook_quit = 'later'",
+            "bad.py: hook_quit is no method but 'later'",
+        ),
+        (
             "from mta.plugin import Plugin\nclass A(Plugin):\n def register(self):\n  self.register_hook('rcpt', self.x)\n"
             " def x(self, c): pass",
             "bad.py:5: x takes (c), but hook rcpt hands over (connection, rcpt, params)",
@@ -165,6 +177,23 @@ def test_what_is_wrong_is_refused_with_its_place(house, code, message):
     error = house.error("bad")
     assert error.startswith("Loading plugin bad failed: ")
     assert message in error
+
+
+def test_a_derived_plugin_drops_a_hook_with_none(house):
+    house.write(
+        "plugins/less.py",
+        """
+        from mta.plugin import DENY, Plugin as Base
+
+        class Less(Base):
+            def register(self):
+                self.register_hook("helo", max)
+
+            hook_rcpt = None
+        """,
+    )
+    (plugin,) = house.load("less")
+    assert [registration.hook for registration in plugin.registrations()] == ["helo"]
 
 
 def test_loose_signatures_are_fine(house):

@@ -9,7 +9,7 @@ import pytest
 from mta.plugin.hooks import HOOKS, Plugin
 from mta.plugin.runner import ASK_EVERYBODY, GUARDS, NEVER_DEFERS, NO_PARDON
 from mta.plugin.verdict import CONT, CONTINUE, DELAY, DENY, DENYDISCONNECT, DENYSOFT, OK, STOP
-from tests.support.plugins import connection_from, runner_of, with_mail
+from tests.support.plugins import connection_from, hmail_to, runner_of, with_mail
 
 
 class Says(Plugin):
@@ -328,6 +328,16 @@ def test_decisions_are_logged_at_info():
         "<bob@example.org>",
     ):
         assert part in line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["smtp://ann:hunter2@mx.test", {"exchange": "mx.test", "auth_pass": "hunter2"}, ["smtp://:hunter2@x"]],
+)
+def test_passwords_of_next_hops_stay_out_of_the_log(answer):
+    runner, lines = runner_of(Says((OK, answer), "get_mx"))
+    assert runner.run("get_mx", hmail_to("example.org"), "example.org").message is answer
+    assert len(lines) == 1 and "retval=OK" in lines[0] and "hunter2" not in lines[0]
 
 
 def test_passwords_stay_out_of_the_log():

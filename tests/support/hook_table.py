@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 from mta.paths import DOCS
 from mta.plugin.verdict import Code
@@ -75,4 +76,46 @@ def _cells(hook: str, case: str, header: list[str], row: list[str]) -> Iterator[
             yield Cell(hook, case, Code[answer], column, effect, then)
 
 
-CELLS = tuple(cells_of(PAGE.read_text(encoding="utf-8")))
+_TEXT = PAGE.read_text(encoding="utf-8")
+CELLS = tuple(cells_of(_TEXT))
+
+RAISES, HANGS = "raises", "takes too long"
+FAILURES = (RAISES, HANGS)
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A hook where a plugin fails, and the cell that says what happens then; its text is the server's."""
+
+    how: str
+    cell: Cell
+
+    def __str__(self) -> str:
+        return f"{self.cell.hook}-{self.how}"
+
+
+def failures_of(page: str, cells: Sequence[Cell]) -> Iterator[Failing]:
+    """What `When a plugin fails` says, by hook and kind of failure."""
+    header, *rows = _table(page.partition("## When a plugin fails")[2])
+    for hooks, *answers in rows:
+        for hook, (how, answer) in product(hooks.split(), zip(header[1:], answers, strict=True)):
+            if answer != "no timeout":
+                yield Failing(how, _as(answer, hook, cells))
+
+
+def _as(answer: str, hook: str, cells: Sequence[Cell]) -> Cell:
+    """The cell of `CODE` or `CODE "text"`."""
+    code, _, text = answer.partition(" ")
+    column = '"words"' if text else "alone"
+    (cell,) = (c for c in cells if (c.hook, c.case, c.code.name, c.column) == (hook, "", code, column))
+    return replace(cell, effect=cell.effect.replace(WORDS, text.strip('"')))
+
+
+FAILING = tuple(failures_of(_TEXT, CELLS))
+
+
+def place_of(hook: str) -> str:
+    """Which tests play the rows of a hook: test_hook_table_session, _outbound or _process."""
+    if hook in ("send_email", "get_mx", "deferred", "bounce", "delivered"):
+        return "outbound"
+    return "process" if hook.startswith("init_") or hook == "log" else "session"

@@ -116,6 +116,10 @@ class Client:
         self.send((line.encode() if isinstance(line, str) else line) + b"\r\n")
         return self.read()
 
+    def say(self, *lines: str) -> str:
+        """Send lines one by one; the reply to the last."""
+        return [self.ask(line) for line in lines][-1]
+
     def envelope(self, sender: str = "<a@example.org>", *rcpts: str) -> str:
         """EHLO, MAIL, RCPT, DATA: return the reply to DATA."""
         self.ask("EHLO client.test")

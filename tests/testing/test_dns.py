@@ -57,6 +57,7 @@ def texts(name, kind):
         (lambda: socket.gethostbyname("www.a.test"), "192.0.2.1"),
         (lambda: socket.gethostbyname("192.0.2.77"), "192.0.2.77"),
         (lambda: socket.gethostbyname("nobody.test"), "gaierror"),
+        (lambda: socket.gethostbyname_ex("six.test"), ("six.test", [], ["192.0.2.6", "192.0.2.7"])),
         (lambda: socket.gethostbyaddr("192.0.2.1"), ("a.test", [], ["192.0.2.1"])),
         (lambda: socket.gethostbyaddr("192.0.2.2"), "herror"),
         (
