@@ -1,5 +1,6 @@
 # make run   start a relay on 127.0.0.1:2525 with a place for the mail to go (ONCE=1: send three messages and exit)
 # make test  set everything up and run the tests
+# make docs  write docs/plugins/API.md anew from the docstrings of mta.plugin
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -8,7 +9,7 @@ READY  := $(VENV)/.ready
 # `make test PARALLEL=` runs them in one process.
 PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all lint bench clean
+.PHONY: run test test-all lint docs bench clean
 
 run: $(READY)
 	@$(BIN)/python bin/haraka demo $(if $(ONCE),--once)
@@ -23,6 +24,13 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --explicit-package-bases plugins
+	$(BIN)/mypy --strict --explicit-package-bases docs/examples
+	$(BIN)/mypy --strict docs/plugin-template/haraka_helo_names
+
+# The pages that are made from docstrings.
+docs: $(VENV)/.ready
+	$(BIN)/python -m tests.support.api_page
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -67,6 +67,7 @@ setup(
             "trustme",
             "flufl.bounce>=4",
             "jsonschema>=4.18",
+            "setuptools>=70.1",  # the template package is built with what is there
             *PASSWORDS,
             *SASL,
             *REDIS,

@@ -33,31 +33,37 @@ class ClientGone(OSError):
 
 
 class Endpoint:
-    """One end of the TCP connection: its address, and the name found for it.
-
-    login: who a proxy says has logged in there, "" when it says nothing.
-    """
+    """One end of the TCP connection: its address, and the name found for it."""
 
     __slots__ = ("host", "info", "ip", "is_local", "is_private", "login", "port")
 
     def __init__(self, ip: str = "", port: int = 0) -> None:
         self.ip = ip
+        """The address, IPv6 in its shortest form; "" for a client that came through a Unix socket."""
         self.port = port
+        """The TCP port."""
         self.host: str | None = None
+        """The name that the DNS has for the address, None when it was not looked up or there is none."""
         self.info = ""
+        """The name as it stands in the Received field."""
         self.login = ""
+        """Who a proxy says has logged in there, "" when it says nothing."""
         self.is_local = False
+        """True for the loopback addresses of this machine."""
         self.is_private = False
+        """True for addresses of private networks (RFC 1918, RFC 4193 and their like)."""
 
 
 class Hello:
-    """What the client said in HELO or EHLO; verb is "" before it did."""
+    """What the client said in HELO or EHLO."""
 
     __slots__ = ("host", "verb")
 
     def __init__(self) -> None:
         self.verb = ""
+        """`HELO` or `EHLO`; "" before the client said so."""
         self.host = ""
+        """The name that it gave."""
 
 
 class TlsSession(Protocol):
@@ -92,21 +98,23 @@ class TlsStarter(Protocol):
 
 
 class Tls:
-    """The state of transport security on this connection.
-
-    verified: the client presented a certificate, and an authority that we believe has signed it. session: what else is
-    known about the TLS session, None in clear: `server_name`, `peer_certificate`, `channel_binding(kind)`.
-    """
+    """The state of transport security on this connection."""
 
     __slots__ = ("advertised", "cipher", "enabled", "session", "verified", "version")
 
     def __init__(self) -> None:
         self.enabled = False
+        """True as soon as the connection is encrypted."""
         self.advertised = False
+        """True when the last EHLO was answered with STARTTLS among the rest."""
         self.verified = False
+        """True when the client presented a certificate, and an authority that we believe has signed it."""
         self.cipher = ""
+        """The cipher suite, such as `TLS_AES_256_GCM_SHA384`; "" in clear."""
         self.version = ""
+        """The version, such as `TLSv1.3`; "" in clear."""
         self.session: TlsSession | None = None
+        """What else is known about the TLS session, None in clear."""
 
 
 class Proxy:
@@ -116,8 +124,11 @@ class Proxy:
 
     def __init__(self) -> None:
         self.allowed = False
+        """True when the client was brought by a proxy that may do so."""
         self.ip = ""
+        """The proxy's own address."""
         self.type = ""
+        """What spoke for the client, such as `haproxy`; "" when nothing did."""
 
 
 class Connection:
@@ -155,23 +166,41 @@ class Connection:
 
     def __init__(self, logger: Logger, remote: Endpoint, local: Endpoint) -> None:
         self.uuid = new_uuid()
+        """Names the session in the log; its mails are called `UUID.1`, `UUID.2` ..."""
         self.logger = logger
+        """Where the log methods write."""
         self.remote = remote
+        """The client."""
         self.local = local
+        """The address and port that it came to."""
         self.hello = Hello()
+        """How it introduced itself."""
         self.tls = Tls()
+        """Whether and how the connection is encrypted."""
         self.transaction: Transaction | None = None
+        """The mail under way: there is one from hook mail to hook reset_transaction, None otherwise."""
         self.tran_count = 0
+        """How many mails were begun."""
         self.capabilities: list[str] = []
+        """What EHLO is answered with; hook capabilities appends to it."""
         self.esmtp = False
+        """True when the client said EHLO."""
         self.early_talker = False
+        """True when it sent something before it was greeted."""
         self.pipelining = False
+        """True when it sent commands without waiting for the replies."""
         self.errors = 0
+        """Commands that were answered with an error of its own making."""
         self.last_reject = ""
+        """The last reply that refused something."""
         self.rcpt_count = Counts()
+        """Recipients of all mails so far: `accept`, `tempfail` and `reject`."""
         self.msg_count = Counts()
+        """Mails so far, in the same way."""
         self.totalbytes = 0
+        """Bytes of all messages so far."""
         self.start_time = time.time()
+        """When it connected, in seconds since 1970."""
         self._relaying = False
         # Most sessions run no plugin that notes anything: a thousand idle ones should not pay for it.
         self._notes: Notes | None = None

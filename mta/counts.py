@@ -10,8 +10,11 @@ class Counts:
 
     def __init__(self) -> None:
         self.accept = 0
+        """How many were accepted."""
         self.tempfail = 0
+        """How many were refused for now."""
         self.reject = 0
+        """How many were refused for good."""
 
     def count(self, code: int) -> None:
         """Add one to the column that the reply code (250, 450, 550 ...) belongs to."""

@@ -9,6 +9,7 @@ from mta.counts import Counts
 from mta.message import filters, mime
 from mta.message.banner import Banner
 from mta.message.dots import stuff
+from mta.message.nested import walk_nested
 from mta.message.stream import MessageStream
 from mta.notes import Notes
 from mta.results import Results
@@ -23,13 +24,7 @@ if TYPE_CHECKING:
 
 
 class Transaction:
-    """Envelope and message of one mail, and what plugins noted about it.
-
-    params: the parameters of MAIL, keys in upper case; rcpt_params: those of RCPT, for recipients that had some.
-    hold_until: the queue keeps the mail until then, in seconds since 1970 (RFC 4865); None: it may leave at once.
-    parse_body: set it in hook data to have the MIME parts counted even if no plugin looks at them.
-    max_mime_parts: a message with more of them is refused once somebody looks at its body; too_many_parts: it has more.
-    """
+    """Envelope and message of one mail, and what plugins noted about it."""
 
     __slots__ = (
         "__weakref__",
@@ -54,19 +49,33 @@ class Transaction:
 
     def __init__(self, uuid: str, mail_from: Address, message_stream: MessageStream) -> None:
         self.uuid = uuid
+        """Names the mail in the log and in the queue: the session's, with `.1` for its first mail."""
         self.mail_from = mail_from
+        """The sender of the envelope; `mail_from.is_null` for a bounce."""
         self.rcpt_to: list[Address] = []
+        """The recipients that were accepted; plugins may change the list."""
         self.rcpt_count = Counts()
+        """How many recipients there were: `accept`, `tempfail` and `reject`."""
         self.params: dict[str, str | None] = {}
+        """The parameters of MAIL, keys in upper case."""
         self.rcpt_params: dict[Address, dict[str, str | None]] = {}
+        """The parameters of RCPT, for recipients that had some."""
         self.hold_until: float | None = None
+        """The queue keeps the mail until then, in seconds since 1970 (RFC 4865); None: it may leave at once."""
         self.message_stream = message_stream
+        """The message as it is stored."""
         self.notes = Notes(skip_plugins=[])
+        """Whatever plugins want to remember about this mail."""
         self.relaying: bool | None = None
+        """Whether this mail may go anywhere; None: what the connection may."""
         self.start_time = time.time()
+        """When MAIL came, in seconds since 1970."""
         self.parse_body = False
+        """Set it in hook data to have the MIME parts counted even if no plugin looks at them."""
         self.max_mime_parts = mime.MAX_PARTS
+        """A message with more parts is refused once somebody looks at its body."""
         self.too_many_parts = False
+        """True when it has more."""
         self._body: tuple[tuple[Header, int], Body] | None = None  # with what it was made of
         self._requests: _Requests | None = None
         self._results: Results | None = None
@@ -110,9 +119,11 @@ class Transaction:
         """How many MIME parts the message has, multiparts included, itself not. Raises as body does."""
         return sum(1 for _ in self.body.walk()) - 1
 
-    def attachments(self) -> Iterator[Body]:
-        """The attachments: content_type, filename, open() and chunks() of each. Raises as body does."""
-        return self.body.attachments()
+    def attachments(self, *, nested: bool = False) -> Iterator[Body]:
+        """The attachments: content_type, filename, open() and chunks() of each; nested: those of attached messages too. Raises as body does."""
+        if not nested:
+            return self.body.attachments()
+        return (part for part in walk_nested(self.body, self.max_mime_parts) if part.is_attachment)
 
     @property
     def discard_data(self) -> bool:

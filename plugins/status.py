@@ -72,7 +72,7 @@ class Status(Plugin):
             connection.errors += 1
             return DENY, "STATUS not allowed remotely"
         try:
-            result = self.run(argument)
+            result = self.carry_out(argument)
         except BadCommand as error:
             connection.errors += 1
             return DENY, str(error)
@@ -80,7 +80,7 @@ class Status(Plugin):
             return DENY, DSN.create(450, str(error), 3, 0)
         return OK, Told(211, encoded(result))
 
-    def run(self, argument: str) -> Any:
+    def carry_out(self, argument: str) -> Any:
         """What a command comes to, as JSON knows it. Raises BadCommand, QueueError."""
         area, what, rest = [*argument.split(None, 2), "", "", ""][:3]
         command = self.commands.get((area.upper(), what.upper()))

@@ -12,6 +12,7 @@ from mta.logger import NOTICE, WARN, Logger, Record
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Plugin
 from mta.plugin.loader import ORIGIN, load_plugins
+from mta.plugin.names import read_line, replaced
 from mta.plugin.runner import HookRunner
 from mta.plugin.server import Server
 
@@ -21,11 +22,12 @@ def check_plugins(config: Config, installation: Path, findings: Findings) -> Non
     loader = _Loader(config, installation, findings)
     seen: set[str] = set()
     for entry in config.entries("plugins"):
-        name = str(entry.text)
+        line = str(entry.text)
+        name = line if replaced(line) else read_line(line).name
         if name in seen:
             findings.notice(Problem(entry.file, f"{name} is listed twice, it is loaded once", entry.line))
         else:
-            loader.load(name, entry)
+            loader.load(line, entry)
         seen.add(name)
     loader.close()
 
@@ -44,11 +46,11 @@ class _Loader:
         self._entry = Entry(None, "")
         self._plugins: list[Plugin] = []
 
-    def load(self, name: str, entry: Entry) -> None:
+    def load(self, line: str, entry: Entry) -> None:
         """Load one, and report it when that fails."""
         self._entry = entry
         try:
-            self._plugins += load_plugins([name], self._config, self._logger, self._server, self._search)
+            self._plugins += load_plugins([line], self._config, self._logger, self._server, self._search)
         except PluginError as error:
             self._findings.notice(Problem(entry.file, str(error), entry.line, fatal=not self._ignore_bad))
 

@@ -19,10 +19,19 @@ def show_plugins(directory: Path | None) -> int:
     """Print the names of plugins by the place where they are found, first the place that is looked at first."""
     if directory is not None:
         _show(f"*local {directory / 'plugins'}", plugin_names(directory / "plugins"))
-    if packaged := sorted(point.name for point in entry_points(group=GROUP)):
-        _show("*packages", packaged)
+    for package, names in _packaged():
+        _show(f"*package {package}", names)
     _show(f"*global {paths.PLUGINS}", plugin_names(paths.PLUGINS))
     return 0
+
+
+def _packaged() -> list[tuple[str, list[str]]]:
+    """What each installed package offers, with the package's name and version."""
+    found: dict[str, set[str]] = {}
+    for point in entry_points(group=GROUP):
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+        found.setdefault(package, set()).add(point.name)
+    return [(package, sorted(names)) for package, names in sorted(found.items())]
 
 
 def plugin_names(directory: Path) -> list[str]:

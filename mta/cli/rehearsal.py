@@ -13,6 +13,7 @@ from mta.cli.rehearsal_options import Visit
 from mta.config import ConfigError
 from mta.logger import INFO, PROTOCOL, WARN, Record
 from mta.plugin import OK, Answer, Connection, Denial, Plugin, PluginError
+from mta.plugin.names import read_line
 from mta.smtp.reply import Reply
 from mta.testing import Asked, Client, MailServer, NoReply
 
@@ -84,7 +85,8 @@ def rehearse(directory: Path, names: Sequence[str], visit: Visit) -> int:
     """Play it: 0 when the mail would be taken, 1 when it is refused or a plugin fails. Raises CommandError."""
     config = open_config(directory)
     whole = ALL in names
-    plugins: list[str | Plugin] = [*(config.get("plugins", "list") if whole else names)]
+    lines = {read_line(line).name: line for line in config.get("plugins", "list")}
+    plugins: list[str | Plugin] = [*(lines.values() if whole else (lines.get(name, name) for name in names))]
     extras: list[Plugin] = [SkipDeny()] if visit.skip_deny else []
     if visit.dump_mime or visit.dump_stream:
         extras.append(Dump(mime=visit.dump_mime, stream=visit.dump_stream))

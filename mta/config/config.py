@@ -11,6 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from mta.config.alias import Alias
 from mta.config.binding import bind, bind_named, bind_section, bind_value, check_entries, repeated
 from mta.config.formats import TREES, merge_trees, type_of
 from mta.config.ini import Declared, Entry, Sections, coerce, declare, merge_sections, to_values
@@ -44,7 +45,7 @@ class Config:
     def __init__(self, install_dir: Path | None, shipped_dir: Path, notice: Notice) -> None:
         self._reporter = Reporter(notice)
         self._shipped = Layer(shipped_dir, self._reporter)
-        self._defaults: Layer | None = None
+        self._defaults: tuple[Layer, ...] = ()
         self._install: Layer | None = None
         if install_dir is not None:
             self._install = Layer(install_dir / "config", self._reporter, overridable=True)
@@ -55,12 +56,20 @@ class Config:
         """Where the operator's files lie."""
         return self._layers[-1].directory
 
-    def for_plugin(self, defaults_dir: Path | None) -> Config:
-        """The same configuration with a plugin's own defaults below the operator's files (Haraka's module_config)."""
+    def for_plugin(self, *defaults: Path, alias: Alias | None = None) -> Config:
+        """The same configuration with a plugin's own defaults below the operator's files (Haraka's module_config).
+
+        defaults: directories, the lowest first. alias: the plugin runs under another name, so the operator's files
+        that are its own have that name too.
+        """
         plugin = copy.copy(self)
-        if defaults_dir is not None:
-            plugin._defaults = Layer(defaults_dir, self._reporter)
-            self._watch.add(defaults_dir)
+        plugin._defaults = tuple(Layer(directory, self._reporter) for directory in defaults)
+        for directory in defaults:
+            self._watch.add(directory)
+        if alias is not None:
+            plugin._shipped = self._shipped.renamed(alias.default_file)
+            plugin._defaults = tuple(layer.renamed(alias.default_file) for layer in plugin._defaults)
+            plugin._install = self._install and self._install.renamed(alias.own_file)
         return plugin
 
     def get(
@@ -180,13 +189,13 @@ class Config:
         entry = (self._content(cls.FILE, "ini") or {}).get(section, {}).get(key)
         if entry is not None and not self._is_shipped(entry):
             return entry.file, entry.line
-        return str(self.directory / cls.FILE), 0
+        return str(self._layers[-1].path(cls.FILE)), 0
 
     def place_of_section(self, cls: type[Settings], section: str) -> tuple[str, int]:
         """File and line of the first key of a section; line 0 when there is none."""
         for entry in (self._content(cls.FILE, "ini") or {}).get(section, {}).values():
             return entry.file, entry.line
-        return str(self.directory / cls.FILE), 0
+        return str(self._layers[-1].path(cls.FILE)), 0
 
     def survey(self) -> None:
         """Report the files of a Haraka installation that this release does not read."""
@@ -210,7 +219,8 @@ class Config:
     @property
     def _layers(self) -> list[Layer]:
         """From the lowest, the shipped files, to the highest, the operator's."""
-        return [layer for layer in (self._shipped, self._defaults, self._install) if layer is not None]
+        own = () if self._install is None else (self._install,)
+        return [self._shipped, *self._defaults, *own]
 
     def _read(self, read: Callable[[], T], on_change: Callable[[T], None] | None) -> T:
         value = read()
@@ -241,7 +251,7 @@ class Config:
             return self._with_old_files(name, reduce(merge_sections, found)) if found else None
         if kind in TREES:
             return reduce(merge_trees, found) if found else None
-        if kind in ("list", "data", "entries") and self._defaults is None:
+        if kind in ("list", "data", "entries") and not self._defaults:
             return found[-1] if found else None  # an operator's empty list means none of the shipped entries
         return next((content for content in reversed(found) if content), found[-1] if found else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import stat
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from mta.config.problem import ConfigError, Notice, ParseError, Problem
 
 Stamp = tuple[int, ...]
 Parser = Callable[[bytes, str], tuple[Any, list[Problem]]]
+Renaming = Callable[[str], str]
 
 
 class Reporter:
@@ -57,10 +59,20 @@ class Layer:
         self.directory = Path(os.path.abspath(directory))
         self._reporter = reporter
         self._overridable = overridable
+        self._renaming: Renaming = _as_it_is
         self._cache: dict[tuple[str, str], _Cached] = {}
+
+    def renamed(self, renaming: Renaming) -> Layer:
+        """The same directory for a reader whose names for files `renaming` turns into those that they have here."""
+        layer = copy.copy(self)
+        layer._renaming = renaming
+        return layer
 
     def path(self, name: str) -> Path:
         """Where the file of that name lies. Raises ConfigError when that is outside the directory."""
+        return self._path(self._renaming(name))
+
+    def _path(self, name: str) -> Path:
         inside = os.path.normpath(os.path.join(self.directory, name))
         if not name or "\0" in name:
             raise ConfigError(f"config name {name!r} is not a file name")
@@ -73,25 +85,26 @@ class Layer:
 
         What is wrong with it is reported; a file that cannot be read or understood says what it said before.
         """
+        name = self._renaming(name)
         replaced = self._overrides().get(name) if self._overridable else None
         if replaced is not None and fits(kind, replaced):
             return Loaded(as_type(kind, replaced))
-        return self._load(self.path(name), kind, partial(parse, kind))
+        return self._load(self._path(name), kind, partial(parse, kind))
 
     def load_first_line(self, name: str) -> Loaded | None:
         """The first line as it stands, without its line end: a password may begin with a `#`."""
-        return self._load(self.path(name), "first line", _first_line)
+        return self._load(self._path(name), "first line", _first_line)
 
     def _overrides(self) -> Files:
         files: Files = {}
         taken = ""
         for name in NAMES:
             kind = name.rpartition(".")[2]
-            loaded = self._load(self.path(name), "overrides", partial(_parse_overrides, kind))
+            loaded = self._load(self._path(name), "overrides", partial(_parse_overrides, kind))
             if loaded is None:
                 continue
             if taken:
-                self._reporter.report(Problem(str(self.path(name)), f"not read, because there is a {taken}"))
+                self._reporter.report(Problem(str(self._path(name)), f"not read, because there is a {taken}"))
             else:
                 files, taken = loaded.content, name
         return files
@@ -125,6 +138,10 @@ class Layer:
             if problem.fatal and cached:
                 return before
         return Loaded(content)
+
+
+def _as_it_is(name: str) -> str:
+    return name
 
 
 def _stamp(path: Path) -> Stamp | None:

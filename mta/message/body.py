@@ -24,11 +24,7 @@ TEXT_PLAIN = "text/plain"
 
 
 class Body:
-    """The whole message, or one part of it. A part keeps its place in the stored message; contents are decoded when asked for.
-
-    header: the fields of the part; of the whole message, those of the message itself.
-    children: the parts of a multipart. start, end: where the contents are among the stored bytes of the body.
-    """
+    """The whole message, or one part of it. A part keeps its place in the stored message; contents are decoded when asked for."""
 
     __slots__ = (
         "_data",
@@ -56,12 +52,19 @@ class Body:
         parent_type: str = "",
     ) -> None:
         self.header = header
+        """The fields of the part; of the whole message, those of the message itself."""
         self.children: list[Body] = []
+        """The parts of a multipart."""
         self.start = start
+        """Where the contents begin among the stored bytes of the body."""
         self.end = end
-        self.header_start = header_start  # -1: this is the message itself
+        """Where they end."""
+        self.header_start = header_start
+        """Where the header of the part begins there; -1: this is the message itself."""
         self.depth = depth
+        """How many multiparts it is in."""
         self.parent_type = parent_type
+        """The content type of the multipart that it is in, "" for the message itself."""
         self._data = data
         self._field: ParameterField | None = None
         self._disposition: ParameterField | None = None

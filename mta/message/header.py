@@ -110,6 +110,15 @@ class Header:
             self._raw = _pattern(name.lower()).sub(b"", self._raw)
             self._lower = b""
 
+    def replace(self, name: str, value: str) -> None:
+        """Give the first field of this name another value in its place; further ones go. Without one it is added at the end."""
+        if not self.has(name):
+            self.add(name, value)
+            return
+        fields = iter((self._field(name, value),))
+        self._raw = _pattern(name.lower()).sub(lambda _: next(fields, b""), self._raw)
+        self._lower = b""
+
     def rename(self, name: str, new: str) -> None:
         """Give every field of this name another one; place and value stay. Raises ValueError for a bad name."""
         if not _FIELD_NAME.fullmatch(new):
@@ -117,6 +126,21 @@ class Header:
         if self.has(name):
             self._raw = _pattern(name.lower()).sub(lambda match: _stuffed(new) + b":" + match[1], self._raw)
             self._lower = b""
+
+    def signed_fields(self) -> frozenset[str]:
+        """The names, in lower case, that a DKIM or ARC signature covers (RFC 6376 3.5, RFC 8617 4.1.2).
+
+        Whoever changes or removes such a field breaks the signature. So does who adds one below the others of its name, or
+        one that is signed though it is not there; a field of any other name may be put anywhere.
+        """
+        signatures = self.get_all("DKIM-Signature") + self.get_all("ARC-Message-Signature")
+        tags = (tag.partition("=") for signature in signatures for tag in signature.split(";"))
+        return frozenset(
+            field.strip().lower()
+            for name, _, value in tags
+            if name.strip() == "h"
+            for field in value.split(":")
+        )
 
     def lines(self) -> list[str]:
         """The fields from the top, each with its folded lines and line ends, dots unstuffed."""

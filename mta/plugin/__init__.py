@@ -1,7 +1,9 @@
 """What a plugin may import: everything here, and nothing from deeper inside the package."""
 
+from mta.config import Config, DirFile
 from mta.config.log_kinds import FACILITIES
 from mta.config.passwords import StoredPassword
+from mta.config.rate import Rate, parse_rate
 from mta.config.routes import Route
 from mta.config.schema import (
     ANTI_SPOOF,
@@ -26,11 +28,12 @@ from mta.config.schema import (
     TlsSettings,
     TooBusySettings,
 )
-from mta.connection import ClientGone, Connection, new_uuid
+from mta.connection import ClientGone, Connection, Endpoint, Hello, Proxy, Tls, TlsSession, new_uuid
+from mta.counts import Counts
 from mta.log_files import LogFiles
 from mta.log_format import record_line, record_text
 from mta.log_writer import LogWriter
-from mta.logger import LEVEL_NAMES, LEVELS, Record
+from mta.logger import LEVEL_NAMES, LEVELS, Logger, Record
 from mta.message.addresses import Mailbox
 from mta.message.body import Body
 from mta.message.header import Header
@@ -59,6 +62,7 @@ from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import HOOKS, Params, Plugin
+from mta.plugin.inherit import plugin_class
 from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
 from mta.plugin.log_sender import LogSender
 from mta.plugin.outbound_queue import OutboundQueue, QueueError
@@ -72,6 +76,7 @@ from mta.plugin.program import (
     ProgramTimeout,
 )
 from mta.plugin.queued import HMail, Todo
+from mta.plugin.rate_limit import RateLimit
 from mta.plugin.scram import ScramCredentials, invented_salt, make_credentials, scram_available
 from mta.plugin.secret import Secret
 from mta.plugin.server import Http, Server
@@ -126,23 +131,29 @@ __all__ = [
     "ClientError",
     "ClientGone",
     "Code",
+    "Config",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "Counts",
     "Deferral",
     "DelayDenySettings",
     "Denial",
+    "DirFile",
     "EarlyTalkerSettings",
+    "Endpoint",
     "Failure",
     "Finished",
     "HMail",
     "Header",
+    "Hello",
     "HostHealth",
     "Http",
     "LogFiles",
     "LogPlugin",
     "LogSender",
     "LogWriter",
+    "Logger",
     "LoggingAdaptiveSettings",
     "LoggingApacheSettings",
     "LoggingConnectionIdSettings",
@@ -166,7 +177,10 @@ __all__ = [
     "ProgramError",
     "ProgramNotStarted",
     "ProgramTimeout",
+    "Proxy",
     "QueueError",
+    "Rate",
+    "RateLimit",
     "Receipt",
     "Record",
     "RecordEnvelopeAddressesSettings",
@@ -188,7 +202,9 @@ __all__ = [
     "Timeouts",
     "Title",
     "TitleBar",
+    "Tls",
     "TlsFailed",
+    "TlsSession",
     "TlsSettings",
     "Todo",
     "TooBusySettings",
@@ -208,7 +224,9 @@ __all__ = [
     "new_uuid",
     "organizational_domain",
     "parse_network",
+    "parse_rate",
     "passes",
+    "plugin_class",
     "read_pool",
     "record_line",
     "record_text",

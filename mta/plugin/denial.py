@@ -10,14 +10,17 @@ from mta.plugin.verdict import Code
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """One rejection: what was answered, by whom, and in which hook with which arguments.
-
-    `params` are the arguments that followed the connection, for example `(rcpt, params)` in hook rcpt.
-    """
+    """One rejection: what was answered, by whom, and in which hook with which arguments."""
 
     code: Code
+    """What the plugin answered: one of the DENY codes."""
     message: Any
+    """The message with it; None when there was none."""
     plugin: str
+    """Its name."""
     function: str
+    """The name of its method."""
     hook: str
+    """The hook at which it rejects."""
     params: tuple[Any, ...]
+    """The arguments that followed the connection, for example `(rcpt, params)` in hook rcpt."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
+from mta.paths import PLUGINS
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Plugin
 from mta.plugin.names import is_plugin_name
@@ -23,31 +26,50 @@ _serial = count(1)
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where plugins are looked for: the directories `own`, then installed packages, then `bundled`."""
+
+    own: tuple[Path, ...] = ()
+    bundled: Path = PLUGINS
+
+    def __str__(self) -> str:
+        packages = f"installed packages (entry points {GROUP})"
+        return ", ".join([*map(str, self.own), packages, str(self.bundled)])
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A plugin's code before it is imported; `defaults` is the directory with its own configuration, if any."""
+    """A plugin's code before it is imported. file: its source; package: the Python package it belongs to, "" for none."""
 
     where: str
-    defaults: Path | None
+    file: Path
+    package: str
     import_class: Callable[[], type[Plugin]]
+    bundled: bool = False
 
 
-def find_plugin(name: str, own: Sequence[Path], bundled: Path) -> Found:
-    """Look in the directories `own`, then in installed packages, then in `bundled`. Raises PluginError."""
+def find_plugin(name: str, places: Places, passing: Container[str] = ()) -> Found:
+    """The first plugin of that name whose `where` is not in `passing`. Raises PluginError when there is none."""
     if not is_plugin_name(name):
         raise PluginError(f"{name!r} is not a plugin name")
-    found = _in_directories(name, own) or _in_packages(name) or _in_directories(name, [bundled])
-    if found is None:
-        places = [*map(str, own), f"installed packages (entry points {GROUP})", str(bundled)]
-        raise PluginError(f"{NOT_FOUND}, looked in {', '.join(places)}")
-    return found
+    for found in _all_of(name, places):
+        if found.where not in passing:
+            return found
+    raise PluginError(f"{NOT_FOUND}, looked in {places}")
 
 
-def _in_directories(name: str, directories: Iterable[Path]) -> Found | None:
+def _all_of(name: str, places: Places) -> Iterator[Found]:
+    yield from _in_directories(name, places.own)
+    yield from _in_packages(name)
+    for found in _in_directories(name, [places.bundled]):
+        yield replace(found, bundled=True)
+
+
+def _in_directories(name: str, directories: Iterable[Path]) -> Iterator[Found]:
     for directory in directories:
         for path in _candidates(directory, name):
             if path.is_file():
-                return plugin_in(path)
-    return None
+                yield plugin_in(path)
 
 
 def _candidates(directory: Path, name: str) -> Iterator[Path]:
@@ -59,21 +81,24 @@ def _candidates(directory: Path, name: str) -> Iterator[Path]:
 
 def plugin_in(path: Path) -> Found:
     """The plugin in this file, which is there."""
-    defaults = path.parent / "config" if path.name == "__init__.py" else None
-    return Found(str(path), defaults, lambda: _only_plugin_of(_import_file(path), str(path)))
+    package = path.parent.name if path.name == "__init__.py" else ""
+    return Found(str(path), path, package, lambda: _only_plugin_of(_import_file(path), str(path)))
 
 
-def _in_packages(name: str) -> Found | None:
-    point = next(iter(entry_points(group=GROUP, name=name)), None)
-    if point is None:
+def _in_packages(name: str) -> Iterator[Found]:
+    for point in entry_points(group=GROUP, name=name):
+        spec = _spec_of(point)
+        file = Path(spec.origin) if spec is not None and spec.origin else Path(point.module)
+        package = spec.parent or "" if spec is not None else ""
+        yield Found(f"{point.value} (installed package)", file, package, partial(_load, point))
+
+
+def _spec_of(point: EntryPoint) -> ModuleSpec | None:
+    """Where the module is; a package around it that can not be imported is told when the plugin is."""
+    try:
+        return importlib.util.find_spec(point.module)
+    except Exception:
         return None
-    return Found(f"{point.value} (installed package)", _defaults_of(point), lambda: _load(point))
-
-
-def _defaults_of(point: EntryPoint) -> Path | None:
-    spec = importlib.util.find_spec(point.module.partition(".")[0])
-    places = spec.submodule_search_locations if spec is not None else None
-    return Path(next(iter(places))) / "config" if places else None
 
 
 def _load(point: EntryPoint) -> type[Plugin]:
@@ -85,11 +110,20 @@ def _load(point: EntryPoint) -> type[Plugin]:
     raise PluginError(f"{point.value}: this is neither a Plugin subclass nor a module that holds one")
 
 
+class _Source(SourceFileLoader):
+    """Compiles what the file says now: Python's cache takes a file for unchanged that has its size and second of before."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(path: Path) -> ModuleType:
     """Import under a name used once, so that two servers in a process never share a plugin's module."""
     name = f"haraka_plugin_{next(_serial)}_{path.parent.name if path.stem == '__init__' else path.stem}"
     packages = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=packages)
+    spec = importlib.util.spec_from_file_location(
+        name, path, loader=_Source(name, str(path)), submodule_search_locations=packages
+    )
     assert spec is not None and spec.loader is not None  # the file is there and ends in .py
     loader, module = spec.loader, importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up there
@@ -106,6 +140,8 @@ def _importing(load: Callable[[], object], where: str) -> object:
         return load()
     except SyntaxError as error:
         raise PluginError(f"{error.filename}:{error.lineno}: {error.msg}") from error
+    except PluginError as error:
+        raise PluginError(f"{place_of(error, where)}: {error}") from error
     except Exception as error:
         raise PluginError(f"{place_of(error, where)}: {type(error).__name__}: {error}") from error
 
@@ -118,10 +154,11 @@ def place_of(error: BaseException, where: str) -> str:
 
 def _only_plugin_of(module: ModuleType, where: str) -> type[Plugin]:
     classes: list[type[Plugin]] = [thing for thing in vars(module).values() if _is_plugin_of(module, thing)]
-    if len(classes) != 1:
-        names = ", ".join(found.__name__ for found in classes) or "none"
+    last = [one for one in dict.fromkeys(classes) if not any(_is_base(one, other) for other in classes)]
+    if len(last) != 1:
+        names = ", ".join(found.__name__ for found in last) or "none"
         raise PluginError(f"{where}: a plugin file holds exactly one Plugin subclass, this one has {names}")
-    return classes[0]
+    return last[0]
 
 
 def _is_plugin_of(module: ModuleType, thing: object) -> bool:
@@ -129,3 +166,8 @@ def _is_plugin_of(module: ModuleType, thing: object) -> bool:
     if not (isinstance(thing, type) and issubclass(thing, Plugin)):
         return False
     return thing.__module__ == module.__name__ or thing.__module__.startswith(f"{module.__name__}.")
+
+
+def _is_base(one: type[Plugin], other: type[Plugin]) -> bool:
+    """A class that another one in the file derives from is not the plugin, but a part of it."""
+    return other is not one and issubclass(other, one)

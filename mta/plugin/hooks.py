@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mta.smtp.address import Address
 
 Params = Mapping[str, "str | None"]
+"""The parameters of MAIL or RCPT by keyword in upper case; None for one without a value."""
 HookMethod = Callable[..., Answer]
 T = TypeVar("T")
 

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mta.config.alias import Alias
 from mta.config.schema import PLUGIN_TIMEOUT
 from mta.paths import PLUGINS
 from mta.plugin.built_in import without_built_in
 from mta.plugin.check import check_names, check_shapes
 from mta.plugin.errors import PluginError
-from mta.plugin.find import find_plugin, place_of
+from mta.plugin.find import Found, Places, find_plugin, place_of
 from mta.plugin.hooks import Plugin
-from mta.plugin.names import successor, without_prefix
+from mta.plugin.inherit import import_class
+from mta.plugin.names import Listed, is_plugin_name, read_line, replaced
+from mta.plugin.resources import config_directories
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -41,30 +44,32 @@ def load_plugins(
     """
     loader = _Loader(config, logger, server, search, bundled)
     loaded: dict[str, Plugin] = {}
-    for name in current_names(without_built_in(names, logger), logger):
+    for listed in current_names(without_built_in(names, logger), logger):
         try:
-            loaded[name] = loader.load(name)
+            loaded[listed.name] = loader.load(listed)
         except PluginError as error:
-            message = f"Loading plugin {name} failed: {error}"
+            message = f"Loading plugin {listed} failed: {error}"
             if not ignore_bad:
                 raise PluginError(message) from error
             logger.crit(message, origin=ORIGIN)
     return list(loaded.values())
 
 
-def current_names(names: Iterable[str], logger: Logger) -> list[str]:
-    """The names to load, each once: without npm's prefix, deprecated ones replaced with a notice."""
-    current: dict[str, None] = {}
-    for listed in map(without_prefix, names):
-        name = successor(listed) or listed
-        if name != listed:
+def current_names(lines: Iterable[str], logger: Logger) -> list[Listed]:
+    """What to load, each name once: without npm's prefix, deprecated names replaced with a notice."""
+    current: dict[str, Listed] = {}
+    for line in lines:
+        listed = read_line(line)
+        if (old := replaced(line)) is not None:
             logger.notice(
-                f"{listed} has been replaced by '{name}'. Please update config/plugins", origin=ORIGIN
+                f"{old} has been replaced by '{listed.base}'. Please update config/plugins", origin=ORIGIN
             )
-        elif name in current:
-            logger.notice(f"{name} is listed twice in config/plugins, it is loaded once", origin=ORIGIN)
-        current[name] = None
-    return list(current)
+        elif listed.name in current:
+            logger.notice(
+                f"{listed.name} is listed twice in config/plugins, it is loaded once", origin=ORIGIN
+            )
+        current.setdefault(listed.name, listed)
+    return list(current.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +80,40 @@ class _Loader:
     search: Sequence[Path]
     bundled: Path
 
-    def load(self, name: str) -> Plugin:
-        found = find_plugin(name, self.search, self.bundled)
-        plugin = _make(found.import_class(), found.where)
-        plugin.name = name
-        set_up(plugin, self.config.for_plugin(found.defaults), self.logger, self.server, found.where)
-        self.logger.info(f"loaded {name}", {"from": found.where}, origin=ORIGIN)
+    def load(self, listed: Listed) -> Plugin:
+        if not is_plugin_name(listed.name):
+            raise PluginError(f"{listed.name!r} is not a plugin name")
+        places = Places(tuple(self.search), self.bundled)
+        found = find_plugin(listed.base, places)
+        plugin = load_found(found, listed, places, self.config, self.logger, self.server)
+        self.logger.info(f"loaded {listed}", {"from": found.where}, origin=ORIGIN)
         return plugin
 
 
-def set_up(plugin: Plugin, config: Config, logger: Logger, server: Server, where: str) -> None:
+def load_found(
+    found: Found, listed: Listed, places: Places, config: Config, logger: Logger, server: Server
+) -> Plugin:
+    """Import, make and register a plugin; its bases are looked for in `places`. Raises PluginError."""
+    plugin = _make(import_class(found, places), found.where)
+    plugin.name = listed.name
+    alias = Alias(*listed) if listed.name != listed.base else None
+    set_up(plugin, config, logger, server, found.where, alias)
+    return plugin
+
+
+def set_up(
+    plugin: Plugin,
+    config: Config,
+    logger: Logger,
+    server: Server,
+    where: str,
+    alias: Alias | None = None,
+) -> None:
     """Give a plugin that has its name what it works with, and let it register. Raises PluginError; `where` is its place."""
     plugin.server = server
     plugin.logger = logger
     plugin.log_level = plugin.log_level  # what the class says, now that there is a logger to tell
-    plugin.config = config
+    plugin.config = config.for_plugin(*config_directories(type(plugin)), alias=alias)
     plugin.timeout = timeout_of(plugin, config)
     _register(plugin, where)
 

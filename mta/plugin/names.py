@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 DEPRECATED: Final = {
     "auth/auth_ldap": "auth-ldap",
@@ -42,6 +42,34 @@ DEPRECATED: Final = {
 # No part starts with a dot, so a name can not lead out of the directory it is looked for in.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _PREFIX: Final = "haraka-plugin-"
+
+
+class Listed(NamedTuple):
+    """One line of config/plugins: `name`, or `name: base` for the plugin `base` under a name of its own."""
+
+    name: str
+    base: str
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.base else f"{self.name}: {self.base}"
+
+
+def read_line(line: str) -> Listed:
+    """Take a line of config/plugins apart; whether there are such names is not its concern."""
+    name, base = _split(line)
+    current = successor(base) or base
+    return Listed(current if name is None else name, current)
+
+
+def replaced(line: str) -> str | None:
+    """The deprecated name in a line of config/plugins, None when there is none."""
+    _, base = _split(line)
+    return base if successor(base) else None
+
+
+def _split(line: str) -> tuple[str | None, str]:
+    name, colon, base = map(str.strip, line.partition(":"))
+    return (name, without_prefix(base)) if colon else (None, without_prefix(name))
 
 
 def is_plugin_name(name: str) -> bool:

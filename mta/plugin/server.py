@@ -82,16 +82,15 @@ NO_QUEUE = Reply(451, "this server is not ready to take mail", "4.3.2")
 
 
 class Server:
-    """The server that runs a plugin, as `self.server`: notes that all plugins share, and a way to send mail of their own.
-
-    public_ip: the address that the Internet knows this server by, "" when the operator did not say.
-    http: where plugins add their pages, at hook init_http.
-    """
+    """The server that runs a plugin, as `self.server`: notes that all plugins share, and a way to send mail of their own."""
 
     def __init__(self) -> None:
         self.notes = Notes()
+        """Whatever plugins want to tell each other; each worker has its own."""
         self.public_ip = ""
+        """The address that the Internet knows this server by, "" when the operator did not say."""
         self.http: Http = NoHttp()
+        """Where plugins add their pages, at hook init_http."""
         self.outbound: OutboundQueue = NoOutboundQueue()
         """The queue of the whole server, to look at and to steer."""
         self.keep_passwords = False

@@ -7,18 +7,28 @@ from typing import Any, Final, TypeAlias
 
 
 class Code(IntEnum):
-    """The answers a hook knows; the numbers are Haraka's."""
+    """The answers a hook knows, each also a name of `mta.plugin`; the numbers are Haraka's."""
 
     CONT = 900
+    """Nothing to say: ask the next plugin. None means the same."""
     STOP = 901
+    """Ask no further, nothing else."""
     DENY = 902
+    """Refused for good (5xx)."""
     DENYSOFT = 903
+    """Refused for now (4xx)."""
     DENYDISCONNECT = 904
+    """Refused for good, and hang up."""
     DISCONNECT = 905
+    """Hang up."""
     OK = 906
+    """Accepted: ask no further."""
     NEXT_HOOK = 907
+    """At unrecognized_command, with the name of a hook: greet the client anew from that hook on."""
     DELAY = 908
+    """At send_email, with seconds: try again then."""
     DENYSOFTDISCONNECT = 909
+    """Refused for now, and hang up."""
 
 
 CONT: Final = Code.CONT

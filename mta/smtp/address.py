@@ -48,19 +48,24 @@ class AddressError(ValueError):
 class Address:
     """One mailbox: user (unquoted) and host (lower case, A-labels). Immutable; equal by (user, host).
 
-    original is the text that stood between the angle brackets, original_host the domain as it was written there;
-    both default to what user and host give. The null reverse-path has an empty user and host.
+    original and original_host default to what user and host give. The null reverse-path has an empty user and host.
     Raises AddressError for control characters and for a domain that has no A-label form.
     """
 
     __slots__ = ("address", "host", "is_utf8", "original", "original_host", "user")
 
     user: str
+    """What stands before the @, without quotes."""
     host: str
+    """The domain in lower case, international ones as A-labels; "" for `postmaster` and the null reverse-path."""
     original: str
+    """The address as it was written."""
     original_host: str
-    address: str  # user@host, user quoted where the grammar asks for it; "" for the null reverse-path
-    is_utf8: bool  # the address as written needs SMTPUTF8
+    """The domain as it was written."""
+    address: str
+    """user@host, user quoted where the grammar asks for it; "" for the null reverse-path."""
+    is_utf8: bool
+    """True when the address as written needs SMTPUTF8."""
 
     def __init__(
         self, user: str, host: str, original: str | None = None, original_host: str | None = None
@@ -213,3 +218,4 @@ def _quote(user: str) -> str:
 
 
 NULL = Address("", "")
+"""The null reverse-path `<>`, from which bounces come."""

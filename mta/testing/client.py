@@ -114,13 +114,18 @@ class Client:
         rcpt_to: str | Address | Sequence[str | Address] = "bob@example.com",
         message: object = "Subject: hello\n\nHello.\n",
     ) -> Reply:
-        """Send a whole mail. The first reply that refuses it, or the one to the final dot; a refused recipient is left out."""
+        """Send a whole mail. The first reply that refuses it, or the one to the final dot; a refused recipient is left out.
+
+        A mail without recipients is given up with RSET, so that the next one can be sent.
+        """
         reply = self.mail(mail_from)
         if reply.code != 250:
             return reply
         rcpts = [rcpt_to] if isinstance(rcpt_to, str | Address) else rcpt_to
         replies = [self.rcpt(rcpt) for rcpt in rcpts]
         if not any(reply.code == 250 for reply in replies):
+            if not self.closed:
+                self.rset()
             return replies[0]
         return self.data(message)
 

@@ -16,10 +16,10 @@ from mta import paths
 from mta.config import Config, ConfigError, Problem
 from mta.logger import DEBUG, WARN, Logger
 from mta.plugin.errors import PluginError
-from mta.plugin.find import Found, find_plugin, plugin_in
+from mta.plugin.find import Found, Places, find_plugin, plugin_in
 from mta.plugin.hooks import Plugin
-from mta.plugin.loader import set_up
-from mta.plugin.names import without_prefix
+from mta.plugin.loader import load_found, set_up
+from mta.plugin.names import Listed, read_line
 from mta.plugin.server import Server
 
 P = TypeVar("P", bound=Plugin)
@@ -39,11 +39,9 @@ def load(plugin: Loadable, config: Config, logger: Logger, server: Server, searc
         made = plugin()
         made.name = made.name or name_of(plugin)
         return _prepared(made, config, logger, server)
-    name, found = _find(plugin, search)
-    made = found.import_class()()
-    made.name = name
-    set_up(made, config.for_plugin(found.defaults), logger, server, found.where)
-    return made
+    places = Places(tuple(search))
+    listed, found = _find(plugin, places)
+    return load_found(found, listed, places, config, logger, server)
 
 
 def _prepared(plugin: Plugin, config: Config, logger: Logger, server: Server) -> Plugin:
@@ -52,14 +50,15 @@ def _prepared(plugin: Plugin, config: Config, logger: Logger, server: Server) ->
     return plugin
 
 
-def _find(plugin: str | Path, search: Sequence[Path]) -> tuple[str, Found]:
+def _find(plugin: str | Path, places: Places) -> tuple[Listed, Found]:
     if isinstance(plugin, str) and not plugin.endswith(".py"):
-        name = without_prefix(plugin)
-        return name, find_plugin(name, search, paths.PLUGINS)
+        listed = read_line(plugin)
+        return listed, find_plugin(listed.base, places)
     path = Path(plugin).absolute()
     if not path.is_file():
         raise PluginError(f"there is no file {path}")
-    return _name_of_file(path), plugin_in(path)
+    name = _name_of_file(path)
+    return Listed(name, name), plugin_in(path)
 
 
 def _name_of_file(path: Path) -> str:

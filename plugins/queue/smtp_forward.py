@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal
 
 from mta.plugin import (
@@ -376,7 +377,7 @@ def timeouts_of(section: Section) -> Timeouts:
         return Timeouts()
     idle = positive(section, "idle_timeout", 0)
     steps = ("banner", "hello", "tls", "auth", "mail", "rcpt", "data", "chunk", "dot")
-    return Timeouts(**dict.fromkeys(steps, idle))
+    return Timeouts(**dict.fromkeys(steps, ceil(idle)))
 
 
 def answer_of(replies: Replies) -> Answer:

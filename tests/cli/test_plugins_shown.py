@@ -91,3 +91,15 @@ def test_a_plugin_that_cannot_be_loaded_is_one_line(house: Path, files: dict[str
     assert result.stderr.startswith("haraka: ")
     assert result.stderr.count("\n") == 1
     assert said in result.stderr
+
+
+def test_help_of_a_plugin_of_the_installation(house: Path) -> None:
+    """Its page, or the text at the top of its file; it comes before a shipped page of that name."""
+    (house / "plugins" / "relay.py").write_text('"""Relays for nobody."""\n1 / 0\n')
+    (house / "plugins" / "packaged" / "docs").mkdir()
+    (house / "plugins" / "packaged" / "docs" / "packaged.md").write_text("# packaged\n")
+    assert haraka("-h", "relay", "-c", str(house)).stdout == "relay: Relays for nobody.\n"
+    assert haraka("-h", "packaged", "-c", str(house)).stdout == "# packaged\n"
+    assert haraka("-h", "relay").stdout.startswith("# relay\n")
+    result = haraka("-h", "grey", "-c", str(house))
+    assert (result.returncode, result.stderr) == (1, "haraka: no documentation found for grey\n")

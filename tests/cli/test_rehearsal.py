@@ -244,3 +244,10 @@ def test_a_bad_setting_is_one_line(play, house: Path) -> None:
     status, shown = play("-t", "first")
     assert status == 1
     assert shown.startswith("haraka: ") and "connection.ini:2" in shown and shown.count("\n") == 1
+
+
+def test_a_plugin_that_is_listed_under_another_name(house: Path, play) -> None:
+    (house / "config" / "plugins").write_text("strict\nsecond: strict\n")
+    _, shown = play("-t", "second", "--envrcpt", "nobody@example.com")
+    assert ("rcpt", "second.hook_rcpt", "DENY no nobody") in calls(shown)
+    assert "strict.hook_rcpt" not in shown

@@ -250,3 +250,32 @@ def test_renamed_fields_keep_value_and_place() -> None:
     header.rename(".Y", "y")
     header.rename("none", "z")
     assert header.to_bytes() == b"X: 1\r\ny: 2\r\n..b: 3\r\n 4\r\n"
+
+
+def test_a_replaced_field_stays_in_its_place() -> None:
+    header = Header(b"A: 1\r\nSubject: old\r\n folded\r\nB: 2\r\nsubject: second\r\nC: 3\r\n")
+    header.replace("Subject", "new\r\nX-Evil: 1")
+    assert header.to_bytes() == b"A: 1\r\nSubject: new\r\n X-Evil: 1\r\nB: 2\r\nC: 3\r\n"
+    assert header.count("subject") == 1
+    header.replace("D", "4")
+    assert header.lines()[-1] == "D: 4\r\n"
+    header.replace(".dot", "5")
+    header.replace(".dot", "6")
+    assert header.to_bytes().endswith(b"\r\n..dot: 6\r\n")
+    with pytest.raises(ValueError):
+        header.replace("A:", "1")
+
+
+@pytest.mark.parametrize(
+    ("raw", "signed"),
+    [
+        (b"", set()),
+        (b"DKIM-Signature: v=1; a=rsa-sha256\r\n", set()),
+        (b"DKIM-Signature: v=1; h=From:to : Subject; bh=h=x:y\r\n", {"from", "to", "subject"}),
+        (b"DKIM-Signature: v=1;\r\n\th=from:\r\n\t date;b=a\r\n", {"from", "date"}),
+        (b"DKIM-Signature: h=from\r\ndkim-signature: H=no; h=to\r\n", {"from", "to"}),
+        (b"ARC-Message-Signature: i=1; h=x-a\r\nX: h=y\r\n", {"x-a"}),
+    ],
+)
+def test_which_fields_are_signed(raw: bytes, signed: set[str]) -> None:
+    assert Header(raw).signed_fields() == signed

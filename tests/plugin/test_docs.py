@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from datetime import datetime
 
 from mta.paths import DOCS, PLUGINS
 from mta.plugin import DENY
@@ -36,6 +37,16 @@ def test_the_example_works(tmp_path):
     runner = HookRunner(plugins, logger)
     assert runner.run("ehlo", connection_from(), "LocalHost").code is DENY
     assert runner.run("ehlo", connection_from(), "client.example").code is not DENY
+
+
+def test_the_example_that_derives_from_a_bundled_plugin_works(tmp_path, mail_server):
+    code = re.search(r"```python\n([^`]*plugin_class\([^`]*)```", PAGE)
+    (tmp_path / "relay.py").write_text(code[1])
+    server = mail_server("relay", search=[tmp_path], config={"relay_acl_allow": "192.0.2.7\n"})
+    for hour, accepted in ((3, 550), (12, 250), (23, 550)):
+        server.clock.set(datetime(2026, 7, 1, hour))
+        client = server.connect(ip="192.0.2.7")
+        assert client.send_mail(rcpt_to="bob@elsewhere.example").code == accepted
 
 
 def test_every_bundled_plugin_has_a_page_and_a_line():

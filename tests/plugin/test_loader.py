@@ -1,69 +1,17 @@
 from __future__ import annotations
 
+import os
 import sys
-import textwrap
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from mta.paths import PLUGINS
 from mta.plugin import find
-from mta.plugin.errors import PluginError
 from mta.plugin.loader import current_names, load_plugins
 from mta.plugin.names import DEPRECATED
-from mta.plugin.runner import HookRunner
+from tests.support.house import GOOD
 from tests.support.plugins import StandInServer, config_of, connection_from, logger_and_lines
-
-GOOD = """
-from mta.plugin import DENY, Plugin
-
-class Good(Plugin):
-    def hook_helo(self, connection, host):
-        return DENY, {answer!r}
-"""
-
-
-@pytest.fixture
-def house(tmp_path):
-    return House(tmp_path)
-
-
-class House:
-    """An installation with plugin files of its own, and an empty directory in place of the bundled plugins."""
-
-    def __init__(self, root):
-        self.root = root
-        self.bundled = root / "bundled"
-        self.bundled.mkdir()
-        self.logger, self.lines = logger_and_lines()
-        self.files = {}
-
-    def write(self, path, code, **values):
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = textwrap.dedent(code)
-        file.write_text(text.format(**values) if values else text)
-        return file
-
-    def good(self, path, answer="no"):
-        return self.write(path, GOOD, answer=answer)
-
-    def load(self, *names, ignore_bad=False):
-        config = config_of(self.root, self.files)
-        search = [self.root / "plugins"]
-        return load_plugins(names, config, self.logger, StandInServer(), search, ignore_bad, self.bundled)
-
-    def answer(self, *names):
-        runner = HookRunner(self.load(*names), self.logger)
-        return runner.run("helo", connection_from(), "client.example").message
-
-    def error(self, *names):
-        with pytest.raises(PluginError) as caught:
-            self.load(*names)
-        message = str(caught.value)
-        assert "\n" not in message
-        return message
-
 
 # ---- where plugins are
 
@@ -303,6 +251,16 @@ def test_the_same_file_serves_two_servers_of_one_process(house):
     assert type(one) is not type(two)
 
 
+def test_a_file_that_was_changed_at_once_is_loaded_as_it_is(house):
+    """Size and time of the file are what they were."""
+    file = house.good("plugins/simple.py", "one")
+    before = file.stat()
+    assert house.answer("simple") == "one"
+    house.good("plugins/simple.py", "two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert house.answer("simple") == "two"
+
+
 def test_modern_python_works_in_a_plugin_file(house):
     """Dataclasses with postponed annotations look their module up in sys.modules."""
     house.write(
@@ -354,7 +312,11 @@ def test_ignore_bad_plugins_goes_on_without(house):
 
 def test_deprecated_names_have_a_successor():
     logger, lines = logger_and_lines()
-    assert current_names(["relay_acl", "dnsbl", "rcpt_to.ldap"], logger) == ["relay", "dns-list", "rcpt-ldap"]
+    assert [one.name for one in current_names(["relay_acl", "dnsbl", "rcpt_to.ldap"], logger)] == [
+        "relay",
+        "dns-list",
+        "rcpt-ldap",
+    ]
     assert "relay_acl has been replaced by 'relay'. Please update config/plugins" in lines[0]
     assert len(lines) == 3
 
@@ -365,7 +327,8 @@ def test_no_successor_is_deprecated_itself():
 
 def test_a_plugin_is_loaded_once():
     logger, lines = logger_and_lines()
-    assert current_names(["relay_acl", "relay_all", "relay", "clamd", "clamd"], logger) == ["relay", "clamd"]
+    names = current_names(["relay_acl", "relay_all", "relay", "clamd", "clamd"], logger)
+    assert [one.name for one in names] == ["relay", "clamd"]
     assert "clamd is listed twice in config/plugins, it is loaded once" in lines[-1]
 
 

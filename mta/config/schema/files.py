@@ -36,6 +36,7 @@ ANTI_SPOOF = ValueFile(
     False,
     "Refuse MAIL FROM with a domain of host_list, unless the client may relay.",
 )
+"""The file host_list.anti_spoof, for self.config.value."""
 BLOCK_ME_RECIPIENT = ValueFile(
     "block_me.recipient",
     ADDRESS,

@@ -1,0 +1,1 @@
+"""A plugin for haraka-mta, see helo_names."""

@@ -1,0 +1,1 @@
+"""Run these with `pytest --pyargs haraka_helo_names`."""
