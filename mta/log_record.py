@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO, DEBUG, PROTOCOL, DATA = range(10)
 
 LEVEL_NAMES = ("EMERG", "ALERT", "CRIT", "ERROR", "WARN", "NOTICE", "INFO", "DEBUG", "PROTOCOL", "DATA")
+"""The names of the levels, each at its number: 0 is the most important."""
 LEVELS = {name: number for number, name in enumerate(LEVEL_NAMES)}
+"""The numbers of the levels by their names."""
 
 
 class Running(NamedTuple):

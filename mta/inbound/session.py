@@ -46,9 +46,9 @@ SHUTTING_DOWN = Reply(421, "Service not available, closing transmission channel"
 
 COMMANDS_A_TURN = 64  # pipelined commands answered before other connections get their turn
 
-# RFC 2920 3.1 and RFC 3030 4.2: where they stand in a group does not matter; every other command is the last of its group.
 REFUSALS = REJECTIONS | {DISCONNECT}
 
+# RFC 2920 3.1 and RFC 3030 4.2: where they stand in a group does not matter; every other command is the last of its group.
 ANYWHERE = frozenset({b"RSET", b"MAIL", b"SEND", b"SOML", b"SAML", b"RCPT", b"BDAT", b"XFORWARD"})
 
 

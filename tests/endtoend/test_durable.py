@@ -52,7 +52,8 @@ def replies_at(calls: list[tuple[str, str]]) -> list[int]:
 def test_a_file_is_synced_before_250(tmp_path: Path, sink: RecordingSink, domains: int) -> None:
     calls = traced_calls(tmp_path, sink, "files", domains)
     (said,) = replies_at(calls)
-    before = [name for name, rest in calls[:said] if not rest.endswith("-1")]
+    greeted = next(at for at, (name, _) in enumerate(calls) if name == "sendto")
+    before = [name for name, rest in calls[greeted:said] if not rest.endswith("-1")]
     renames = [at for at, name in enumerate(before) if name.startswith("rename")]
     assert len(renames) == domains
     assert before[: renames[0]].count("fdatasync") == domains

@@ -257,7 +257,8 @@ def test_health_checks_pass_and_are_no_errors(tmp_path: Path) -> None:
             for way in ways:
                 status = haproxy.status(way)
                 assert (status["status"], status["chkfail"]) == ("UP", "0"), status
-                assert status["check_status"] == ("L7OK" if way == "smtpchk" else "L4OK"), status
+                result = status["check_status"].removeprefix("* ")  # another check is under way
+                assert result == ("L7OK" if way == "smtpchk" else "L4OK"), status
         assert mta.stop() == 0
         assert mta.log.count("disconnect ") > 20
         assert "proto=LOCAL" in mta.log

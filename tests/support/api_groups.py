@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("ip_in_list", "is_ip", "is_local", "is_our_own", "is_private", "parse_network"),
         *("domain_key", "organizational_domain"),
     ),
+    "Titles of processes": ("Title", "TitleBar"),
     "Rates": ("Rate", "parse_rate", "RateLimit"),
     "Sending to another server": (
         *("SmtpClient", "Timeouts", "ClientError", "ConnectFailed", "ConnectionLost", "BrokenConversation"),
@@ -59,7 +60,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("LoggingAdaptiveSettings", "LoggingApacheSettings", "LoggingConnectionIdSettings"),
         *(
             "LoggingFileSettings",
-            "LoggingJsonSettings",
+            "LoggingJournaldSettings",
             "LoggingTransactionIdSettings",
             "LoggingWarnSettings",
         ),
@@ -70,7 +71,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
 # Methods by which the server itself tells an object something.
 WIRING = frozenset(
     {
-        *("Connection.on_ask", "Connection.on_start_tls", "Server.on_mail", "Plugin.registrations"),
+        *(
+            "Connection.on_ask",
+            "Connection.on_look",
+            "Connection.on_start_tls",
+            "Connection.on_talks_early",
+            *("Server.on_figures", "Server.reopen"),
+            "Server.on_mail",
+            "Plugin.registrations",
+        ),
         *("Logger.configure", "Logger.plugins_ready", "Logger.render"),
         *("Config.for_plugin", "Config.survey", "Config.watch", "Config.catch_up", "Config.close"),
     }

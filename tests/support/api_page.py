@@ -153,6 +153,7 @@ def signature(name: str, function: Any) -> str:
     """`name(parameters) -> type`, without self, and without the quotes around types."""
     text = str(inspect.signature(function)).removesuffix(" -> None").removesuffix(" -> 'None'")
     text = re.sub(r"((?:: |-> )\*{0,2})'((?:[^']|\\')*?)'(?=[,) ]|$)", r"\1\2", text)
+    text = re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", text)
     return name + re.sub(r"^\((self|cls)(, /)?(, )?", "(", text)
 
 

@@ -19,7 +19,7 @@ from mta.plugin.hooks import Plugin
 from mta.smtp.address import Address
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
-from tests.support.outbound import opened, queue_files, todo_for, words
+from tests.support.outbound import opened, todo_for, words
 from tests.support.plugins import runner_of
 from tests.support.ports import free_port
 from tests.support.queue_names import queue_names
@@ -84,7 +84,7 @@ class Relay:
         return self.spool.reschedule(name, attempts, now_ms + int(due_in * 1000))
 
     def entries(self) -> list[QueueFileName]:
-        names = [text for text in queue_files(self.directory) if not text.startswith((TEMPORARY, SET_ASIDE))]
+        names = [text for text in queue_names(self.directory) if not text.startswith((TEMPORARY, SET_ASIDE))]
         return [QueueFileName.parse(text) for text in names]
 
     def empty(self) -> bool:
