@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gevent import Greenlet, sleep, spawn
 
-from mta.outbound.journal_writer import End, Job, JournalWriter, MoveOut, SetAside, Sync, Tidy, read_mail
+from mta.outbound.journal_job import End, Job, MoveOut, SetAside, Sync, Tidy
+from mta.outbound.journal_writer import JournalWriter, read_mail
 from mta.outbound.spool_commit import Commit
 from mta.outbound.spool_errors import CorruptEntry, SpoolError, describe
 from mta.outbound.spool_threads import Batches, DiskThreads

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from mta.outbound.journal_job import End, Job, MoveOut, SetAside, Sync, Tidy
 from mta.outbound.journal_name import SegmentName
 from mta.outbound.journal_record import MESSAGE, JournalMail, end_record, record, record_at
 from mta.outbound.journal_segment import Place, Segment
@@ -19,53 +20,6 @@ from mta.outbound.spool_errors import CorruptEntry
 MAX_AGE = 60.0  # seconds until what is still there becomes a queue file, where everybody looks for it
 MAX_SEGMENTS = 8
 SLICE = 32  # entries that are moved out at a time, so that commits need not wait for long
-
-
-class End:
-    """These entries are done with: nobody waits for that to be written."""
-
-    __slots__ = ("names",)
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
-
-
-class MoveOut:
-    """Make a queue file of an entry, if the journal has it. error: why that failed."""
-
-    __slots__ = ("error", "names")
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
-        self.error: OSError | CorruptEntry | None = None
-
-
-class SetAside(MoveOut):
-    """Put the bytes of a damaged entry into a file that no delivery finds."""
-
-    __slots__ = ()
-
-
-class Tidy(MoveOut):
-    """Move some entries out that have been here for too long, or all of them in time. They stand in `names` then."""
-
-    __slots__ = ("everything",)
-
-    def __init__(self, *, everything: bool = False) -> None:
-        super().__init__(())
-        self.everything = everything
-
-
-class Sync:
-    """Make durable which entries are done with. error: why that failed."""
-
-    __slots__ = ("error",)
-
-    def __init__(self) -> None:
-        self.error: OSError | None = None
-
-
-Job = Commit | End | MoveOut | Sync
 
 
 class JournalWriter:

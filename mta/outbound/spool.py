@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
-
-from gevent import sleep
 
 from mta.config.schema import SpoolSettings
 from mta.logger import Logger
 from mta.outbound.journal import Journal
-from mta.outbound.journal_name import SegmentName
-from mta.outbound.journal_replay import replay, segments_in
-from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName, QueueNamer
+from mta.outbound.qfile import SET_ASIDE, QueueFileName, QueueNamer
 from mta.outbound.share import EVERYTHING, Share
 from mta.outbound.spool_chores import Chores
 from mta.outbound.spool_commit import Commit, MessageSource, commit_batch, remove
@@ -25,6 +20,7 @@ from mta.outbound.spool_entry import Entry, read_block, read_entry, rewrite_entr
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
 from mta.outbound.spool_message import EntryMessage
 from mta.outbound.spool_threads import Batches, DiskThreads
+from mta.outbound.spool_walk import Walk
 from mta.outbound.todo import Todo
 
 __all__ = ["CorruptEntry", "EntryGone", "EntryMessage", "MessageSource", "Spool", "SpoolError"]
@@ -32,8 +28,6 @@ __all__ = ["CorruptEntry", "EntryGone", "EntryMessage", "MessageSource", "Spool"
 ORIGIN = "outbound"
 READERS = 4  # threads; what writes has one of its own, so that no number of slow reads delays a 250
 FILES_ONLY = SpoolSettings(intake="files")
-NAMES_AT_ONCE = 2048
-REPLAY_AGAIN = 30.0  # seconds until another try when the disk did not let the journal be replayed
 
 T = TypeVar("T")
 
@@ -50,12 +44,11 @@ class Spool:
         "_chores",
         "_commits",
         "_disk",
-        "_fresh",
         "_journal",
         "_logger",
         "_namer",
-        "_share",
         "_threads",
+        "_walk",
         "_writer",
         "directory",
     )
@@ -73,7 +66,6 @@ class Spool:
         self.directory = directory
         self._logger = logger
         self._disk = disk or Disk()
-        self._share = share
         self._namer = QueueNamer(hostname, share)
         self._writer = DiskThreads(1)
         self._threads = DiskThreads(READERS)
@@ -81,8 +73,7 @@ class Spool:
         # The same thread as the commits: one more that wants the interpreter costs a relay of 1 KB 12 %.
         self._chores = Chores(self._writer)
         self._journal = Journal(self._disk, self._writer, share, journal, logger, self._take_back)
-        # What was made or moved since open(), until the walk is over: the walk must not meddle with it.
-        self._fresh: set[str] | None = set()
+        self._walk = Walk(self._disk, self._threads, self._chores, self._journal, share, logger)
 
     # -- life
 
@@ -133,7 +124,7 @@ class Spool:
         commit = Commit(
             [(name.text, todo.encode()) for name, todo in zip(names, todos, strict=True)], message
         )
-        self._hide_from_walk(name.text for name in names)
+        self._walk.pass_over(name.text for name in names)
         if passing and self._journal.takes(message.size, len(todos)):
             self._journal.commit(commit)
         else:
@@ -163,86 +154,9 @@ class Spool:
 
     def walk(self) -> Iterator[QueueFileName]:
         """Our entries that were there before open(), in no order, while mail may come in already. Once after open(), or
-        again when it raised before it gave a name.
-
-        Removes left over temporary files, tells about files set aside and strange ones, as far as they are ours. What a
-        predecessor left in its journal becomes queue files first; when the disk does not allow that, it is tried again.
+        again when it raised before it gave a name; see spool_walk.
         """
-        leftovers = self._leftover_segments()
-        made: list[str] = []
-        failed = yield from self._replay(leftovers, made)
-        self._hide_from_walk(made)
-        yield from self._walk_files()
-        while failed:
-            sleep(REPLAY_AGAIN)
-            failed = yield from self._replay(leftovers, made)
-
-    def _walk_files(self) -> Iterator[QueueFileName]:
-        names = self._disk.names()
-        block = self._call("read the queue", _take, names)
-        try:
-            while block:
-                for name in block:
-                    entry = self._recognise(name)
-                    if entry is not None:
-                        yield entry
-                block = self._call("read the queue", _take, names)
-        finally:
-            self._fresh = None
-
-    def _leftover_segments(self) -> list[SegmentName]:
-        found = self._call("read the queue", lambda: segments_in(self._disk.names()))
-        return [
-            segment
-            for segment in found
-            if segment.belongs_to(self._share) and not self._journal.wrote(segment.text)
-        ]
-
-    def _replay(
-        self, segments: Sequence[SegmentName], made: list[str]
-    ) -> Generator[QueueFileName, None, bool]:
-        """Yields entries that are files now; returns True when the disk did not let it come to an end."""
-        steps = replay(self._disk, segments, made)
-        try:
-            while (step := self._threads.call(next, steps, None)) is not None:
-                for problem in step.problems:
-                    self._logger.error(_readable(problem), origin=ORIGIN)
-                self._hide_from_walk(step.names)
-                yield from filter(None, map(_parsed, step.names))
-        except SpoolError as error:
-            self._logger.crit(f"{error}; trying again in {REPLAY_AGAIN:.0f} seconds", origin=ORIGIN)
-            return True
-        return False
-
-    def _recognise(self, name: str) -> QueueFileName | None:
-        bare = name.removeprefix(TEMPORARY).removeprefix(SET_ASIDE)
-        entry = _parsed(bare)
-        if bare in (self._fresh or ()) or not self._is_ours(entry):
-            return None
-        if name.startswith(TEMPORARY):
-            self._sweep(name)
-        elif name.startswith(SET_ASIDE):
-            self._logger.warn(f"'Skipping' error file in queue folder: {_readable(name)}", origin=ORIGIN)
-        elif entry is None and SegmentName.parse(name) is None:
-            self._logger.error(f"Unrecognized file in queue folder: {_readable(name)}", origin=ORIGIN)
-        else:
-            return entry  # None for a segment of the journal
-        return None
-
-    def _is_ours(self, entry: QueueFileName | None) -> bool:
-        """What is no name of an entry is nobody's: the first worker looks after it."""
-        return self._share.slot == 0 if entry is None else self._share.owns(entry.uniq)
-
-    def _sweep(self, name: str) -> None:
-        self._logger.warn(f"Removing left over dot-file: {_readable(name)}", origin=ORIGIN)
-        try:
-            self._chores.do("remove", self._disk.unlink, name)
-        except SpoolError as error:
-            self._logger.error(_readable(str(error)), origin=ORIGIN)
-
-    def _hide_from_walk(self, names: Iterable[str]) -> None:
-        if self._fresh is not None:
-            self._fresh.update(names)
+        return self._walk.entries()
 
     # -- mail goes
 
@@ -263,14 +177,14 @@ class Spool:
         """Give an entry its next attempt; returns its new name. Raises EntryGone."""
         self._journal.move_out(name.text)
         new = self._namer.next(name, attempts, next_attempt_ms)
-        self._hide_from_walk((new.text,))
+        self._walk.pass_over((new.text,))
         self._chores.do("move", self._disk.rename, name.text, new.text)
         return new
 
     def rewrite(self, name: QueueFileName, todo: Todo) -> None:
         """Replace the envelope of an entry, durably and in one step; its message stays. Raises CorruptEntry, EntryGone."""
         self._journal.move_out(name.text)
-        self._hide_from_walk((name.text,))
+        self._walk.pass_over((name.text,))
         self._call(f"rewrite {name}", rewrite_entry, self._disk, name.text, todo.encode())
 
     def forget(self, name: QueueFileName) -> None:
@@ -296,7 +210,7 @@ class Spool:
         if self._journal.holds(name.text):
             self._journal.set_aside(name.text)
             return
-        self._hide_from_walk((name.text,))
+        self._walk.pass_over((name.text,))
         self._chores.do("set aside", self._disk.rename, name.text, SET_ASIDE + name.text)
 
     def _call(self, what: str, function: Callable[..., T], *args: Any) -> T:
@@ -304,19 +218,3 @@ class Spool:
             return self._threads.call(function, *args)
         except OSError as error:
             raise SpoolError(f"cannot {what}: {describe(error)}") from error
-
-
-def _take(names: Iterator[str]) -> list[str]:
-    return list(islice(names, NAMES_AT_ONCE))
-
-
-def _parsed(name: str) -> QueueFileName | None:
-    try:
-        return QueueFileName.parse(name)
-    except ValueError:
-        return None
-
-
-def _readable(name: str) -> str:
-    """A file name that may not be UTF-8, for the log."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -354,7 +354,7 @@ def test_a_disk_that_does_not_let_it_be_replayed(
     place: Place, monkeypatch: pytest.MonkeyPatch, step: str, good: int
 ) -> None:
     """It fails some times, `good` steps of that kind later each time; the rest of the queue does not wait for that."""
-    monkeypatch.setattr("mta.outbound.spool.REPLAY_AGAIN", 0.01)
+    monkeypatch.setattr("mta.outbound.spool_walk.REPLAY_AGAIN", 0.01)
     monkeypatch.setattr("mta.outbound.journal_replay.BATCH", 1)
     spool = place.open(segment_bytes=65536)
     for number in range(3):

@@ -55,7 +55,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def test_the_sweep_and_live_work_side_by_side(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mta.outbound.spool.NAMES_AT_ONCE", 7)
+    monkeypatch.setattr("mta.outbound.spool_walk.NAMES_AT_ONCE", 7)
     seen: list[QueueFileName] = []
     now_at: dict[str, QueueFileName] = {}
 
