@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from gevent import monkey
+from gevent import events, monkey
 
+# patch_all would look through the entry points of every installed package, four times, for somebody who wants to be told:
+# 0.18 s of the 0.3 s that a command takes.
+events.notify_and_call_entry_points = events.notify  # type: ignore[attr-defined]
 monkey.patch_all()
 
 

@@ -16,7 +16,7 @@ LOG = "log"  # the name of what is no event but a line of the log
 _GZIP = b"\x1f\x8b"
 _ROTATED = re.compile(r"(?:[.-][0-9][0-9.-]*)?(?:\.gz)?")  # what logrotate adds to a name
 _COLOUR = re.compile(r"\x1b\[[0-9]*m")
-_DEFAULT = re.compile(r"(?:(\S+Z) )?\[([A-Z]+)\] \[([^\]\s]+)\] \[([^\]]*)\] ?(.*)")
+_DEFAULT = re.compile(r"(?:(?<!\S)(\S{1,40}Z) )?\[([A-Z]+)\] \[([^\]\s]+)\] \[([^\]]*)\] ?(.*)")
 _PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _JSON_KEYS = frozenset({"timestamp", "level", "uuid", "source", "message"})
 

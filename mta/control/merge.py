@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mta.outbound.desk import NOT_YET
+from mta.outbound.gate import NOT_YET
 
 GONE = "gone"  # what a worker says of an entry that it does not have
 NO_ANSWER = "its worker does not answer, try again"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from mta.outbound import delivery_events
-from mta.outbound.gate import Gate, cause_of
+from mta.outbound.gate import NOT_YET, Gate, cause_of
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import FAILED, Outcome
 from mta.outbound.qfile import HELD_MS
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mta.outbound.waiting import Waiting
 
 MAX_SITES_SHOWN = 1000
-NOT_YET = "the worker that had it is finishing, try again"
 
 Result = Literal["done", "busy", "gone", "held"] | str
 """What became of an order for one entry: carried out; under way just now; not in the queue; held; or why it failed."""

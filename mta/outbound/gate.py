@@ -20,7 +20,7 @@ Kind = Literal[
     "concurrency",
     "disabled",
 ]
-
+NOT_YET = "the worker that had it is finishing, try again"
 
 # RFC 3463 3.5, 3.8: what the replies are marked with that we give for a look-up that failed, and for a host that did not
 # prove what a policy asks for.

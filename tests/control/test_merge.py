@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mta.control.merge import NO_ANSWER, merged, missing
-from mta.outbound.desk import NOT_YET
+from mta.outbound.gate import NOT_YET
 
 
 def site(name: str, busy: int, waiting: int, **more: Any) -> dict[str, Any]:

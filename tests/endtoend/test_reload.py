@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 
 from mta.control.client import ControlClient
-from mta.outbound.desk import NOT_YET
+from mta.outbound.gate import NOT_YET
 from tests.endtoend.conftest import RelayTo
 from tests.support.client import RawClient
 from tests.support.command import haraka
