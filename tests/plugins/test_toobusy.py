@@ -50,7 +50,8 @@ def test_clients_are_turned_away_while_the_process_is_late(server: Server) -> No
     busy.unlink()
     assert eventually(lambda: greeting(server.port).startswith("220 "))
     assert eventually(lambda: "accepting connections again" in server.log)
-    assert server.log.count("[CRIT]") == 1
+    # Once each time; a machine that has much else to do may make it late again.
+    assert server.log.count("[CRIT]") - server.log.count("accepting connections again") in (0, 1)
 
 
 def plugin_with(tmp_path: Path, ini: str = ""):
