@@ -39,6 +39,7 @@ from tests.support.server import START_SECONDS, Server
 from tests.support.service import Denier, Inbound, Local
 from tests.support.stage import tls_server
 from tests.support.tls_mx import TlsMx, server_context
+from tests.support.workers import send_through
 
 UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 MESSAGE = b"Subject: hi\r\nMessage-Id: <1@a.test>\r\nX-Campaign: spring\r\n\r\nbody\r\n"
@@ -257,8 +258,7 @@ def test_two_workers_write_whole_lines_to_one_file(tmp_path: Path, mx: FakeMx) -
     made = server.relay(tmp_path / "relay", mx.port, config)
     with made:
         for number in range(20):
-            with smtplib.SMTP("127.0.0.1", made.port) as smtp:
-                smtp.sendmail("ann@a.test", [f"joe{number}@b.test"], MESSAGE)
+            send_through(made, number % 2, f"joe{number}@b.test")
         path = made.directory / "events.jsonl"
         assert eventually(lambda: len(named(read(path), "delivered")) == 20)
     assert {event["worker"] for event in read(path)} == {0, 1}

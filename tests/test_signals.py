@@ -125,6 +125,7 @@ def test_a_worker_that_hangs_says_where_and_is_replaced(relay: Server) -> None:
     assert relay.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relay", [TWO["smtp.ini"] + "worker_timeout=8\n"], indirect=True)
 def test_one_that_can_not_even_say_where_is_killed(relay: Server) -> None:
     started(relay)

@@ -87,6 +87,7 @@ def test_for_people(relay_to: RelayTo) -> None:  # noqa: F811
     assert sums.split()[0] == "sum" and done.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_missing_or_hangs_is_a_problem(relay_to: RelayTo) -> None:  # noqa: F811
     relay = relay_to(9, config={**TWO, "smtp.ini": TWO["smtp.ini"] + "worker_timeout=0\n"})
     first, second = pids(relay)

@@ -216,7 +216,7 @@ def test_which_names_are_rotated_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["default", "logfmt", "json"])
-@pytest.mark.parametrize("timestamps", ["true", "false"])
+@pytest.mark.parametrize("timestamps", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_a_log_tells_the_story_where_there_are_no_events(
     tmp_path: Path, mx: FakeMx, format: str, timestamps: str
 ) -> None:

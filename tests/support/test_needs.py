@@ -33,7 +33,10 @@ def test_expected_failure():
 """
 
 
-@pytest.mark.parametrize("parallel", [[], ["-n", "1"]], ids=["one process", "parallel"])
+@pytest.mark.parametrize(
+    "parallel",
+    [pytest.param([], id="one process"), pytest.param(["-n", "1"], id="parallel", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("ci", "summary"),
     [("", "3 skipped, 1 xfailed"), ("true", "2 failed, 1 xfailed, 1 error")],
