@@ -123,6 +123,9 @@ def test_while_a_worker_is_missing_nobody_calls_its_entries_gone(relay_to: Relay
             said = queue(relay, "hold", *(name.split("_")[4] for name in entries.values()))
         assert said.stdout == "hold: 1 done, 1 failed: its worker does not answer, try again\n"
         assert said.returncode == 1
+        assert (
+            pids(relay)[1] != second
+        )  # a server that is stopped before would rightly call that no clean end
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])

@@ -21,6 +21,8 @@ from tests.support.hook_table import CELLS, FAILING, HANGS, RAISES, Cell, Failin
 from tests.support.install import eventually
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
 import time
 

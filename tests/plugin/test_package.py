@@ -17,6 +17,8 @@ from tests.support.client import RawClient
 from tests.support.command import HARAKA
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 ROOT = HARAKA.parent.parent
 SHIPPED = ("plugins", "etc", "docs")
 TEMPLATE = DOCS / "plugin-template"
