@@ -30,7 +30,7 @@ from mta.outbound.share import Share
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
-from mta.privileges import PrivilegesError, give, hand_over, identity
+from mta.privileges import PrivilegesError, acting_as, give, hand_over, identity
 from mta.processes.board import Board
 from mta.processes.child import READY, Child, State, report
 from mta.processes.errors import StartError, refuse
@@ -118,12 +118,12 @@ class Master:
         self._fixed = Fixed.read(config)
         self._queue = self._install_dir / config.value(QUEUE_DIR)
         open_directory(self._disk, self._queue)
-        self._replay_strangers()
         smtp = config.settings(SmtpSettings)
         self._identity = identity(smtp.user, smtp.group)
         state = state_directory(self._queue)
         if self._identity:
             hand_over((self._queue, state), self._identity)
+        self._replay_strangers()
         self._open_control(state)
         passed_smtp, passed_http = passed_sockets()
         self._smtp = passed_smtp or bind_all(smtp.listen)
@@ -147,9 +147,10 @@ class Master:
 
     def _replay_strangers(self) -> None:
         try:
-            for step in replay_strangers(self._disk, self._count):
-                for problem in step.problems:
-                    self._logger.error(problem, origin=ORIGIN)
+            with acting_as(self._identity):  # the workers have to be able to read the files
+                for step in replay_strangers(self._disk, self._count):
+                    for problem in step.problems:
+                        self._logger.error(problem, origin=ORIGIN)
         except SpoolError as error:
             self._logger.crit(f"{error}; what is in it waits for the next start", origin=ORIGIN)
 

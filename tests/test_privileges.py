@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import smtplib
+import time
 from pathlib import Path
 
 import pytest
 
+from mta.config.schema import SpoolSettings
 from mta.control.master import ask_master
+from mta.logger import Logger
+from mta.outbound.share import Share
+from mta.outbound.spool import Spool
 from mta.privileges import Identity, PrivilegesError, become, hand_over, identity
 from tests.support import server
+from tests.support.entries import SMALL, Message, todo
 from tests.support.needs import root
 from tests.support.proc import owners, tree
 from tests.support.server import eventually
@@ -92,6 +99,42 @@ def test_new_workers_give_up_roots_rights_too_and_their_user_may_ask_for_them(tm
         for pid in new:
             assert owners(pid) == {"Uid": {NOBODY.pw_uid}, "Gid": {1}, "Groups": set()}
     assert relay.returncode == 0
+
+
+def test_mail_of_another_number_of_workers_is_theirs_too(tmp_path_factory) -> None:
+    """The master replays their journals while it is root still."""
+    root()
+    directory = Path(tmp_path_factory.mktemp("house"))
+    for part in (directory, *directory.parents):
+        if part.is_relative_to("/tmp") and part != Path("/tmp"):
+            part.chmod(0o755)  # pytest's own directories are root's alone
+    queue = directory / "queue"
+    left = left_by_another(directory)
+    with RecordingSink() as sink:
+        relay = server.relay(
+            directory,
+            sink.port,
+            {"smtp.ini": "listen=127.0.0.1:{port}\nuser=nobody\ngroup=daemon\nnodes=2\n"},
+        )
+        with relay:
+            sink.wait_for_rcpt(left)
+            assert relay.wait_until_idle()
+    assert not list(queue.glob("journal.0.3.*"))
+
+
+def left_by_another(directory: Path) -> str:
+    """A queue that is nobody's, with a segment of a server of three workers; a recipient in it."""
+    before, queue = directory / "before", directory / "queue"
+    spool = Spool(
+        before, Logger(write=lambda line: None), hostname="h", share=Share(0, 3), journal=SpoolSettings()
+    )
+    spool.open()
+    spool.commit([todo()], Message(SMALL), int(time.time() * 1000), passing=True)
+    shutil.copytree(before, queue)  # as a crash leaves it
+    spool.close()
+    for path in (queue, *queue.iterdir()):
+        os.chown(path, NOBODY.pw_uid, 1)
+    return todo().rcpt_to[0].address
 
 
 @pytest.mark.parametrize("nodes", [0, 2])

@@ -112,7 +112,11 @@ def _remove(disk: Disk, segments: list[SegmentName]) -> None:
 
 def replay_strangers(disk: Disk, slots: int) -> Iterator[Replayed]:
     """Replay what a server with another number of workers left: none of these would know it for its own. Raises SpoolError."""
-    return replay(disk, [segment for segment in segments_in(disk.names()) if segment.slots != slots], [])
+    try:
+        found = segments_in(disk.names())
+    except OSError as error:
+        raise SpoolError(f"cannot read the queue: {describe(error)}") from error
+    yield from replay(disk, [segment for segment in found if segment.slots != slots], [])
 
 
 def _living_part(disk: Disk, found: Record, done: Collection[str]) -> JournalMail | None:
