@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import dns.exception
@@ -33,6 +34,7 @@ _LOOPBACK = ("localhost", "ip6-localhost")
 
 Records = Iterable[str] | str
 Zone = Mapping[str, "Mapping[str, Records] | str"]
+NO_ANSWERS: Zone = MappingProxyType({})
 
 
 class Question(NamedTuple):

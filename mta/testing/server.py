@@ -26,7 +26,7 @@ from mta.plugin.server import Server
 from mta.plugin.verdict import REJECTIONS, Verdict
 from mta.testing.client import Client
 from mta.testing.clock import Clock, adopt
-from mta.testing.dns import FakeDns, Zone
+from mta.testing.dns import NO_ANSWERS, FakeDns, Zone
 from mta.testing.loading import Files as ConfigFiles
 from mta.testing.loading import Loadable, load, open_config, write_files
 from mta.testing.mailroom import Mailroom, QueuedMail
@@ -63,7 +63,7 @@ class MailServer(Outgoing):
         *plugins: Loadable,
         config: ConfigFiles | Path | None = None,
         search: Sequence[Path] = (),
-        dns: FakeDns | Zone | None = {},  # noqa: B006  (it is copied)
+        dns: FakeDns | Zone | None = NO_ANSWERS,
         domains: Collection[str] = ("example.com",),
         hostname: str = "mx.example.com",
         level: int = DEBUG,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mta.version import VERSION
-from tests.endtoend.conftest import RelayTo, relay_to  # noqa: F401
+from tests.endtoend.conftest import RelayTo
 from tests.support.client import RawClient
 from tests.support.command import haraka
 from tests.support.server import RELAY_CONFIG, Server, eventually
@@ -34,7 +34,7 @@ def status(relay: Server) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("config", [ONE, TWO], ids=["one", "two"])
-def test_what_was_done_is_counted(relay_to: RelayTo, config: dict[str, str]) -> None:  # noqa: F811
+def test_what_was_done_is_counted(relay_to: RelayTo, config: dict[str, str]) -> None:
     with RecordingSink(lambda stage, address, attempt: "550 no" if address == "nobody@b.test" and stage == "rcpt" else None) as sink:  # fmt: skip
         relay = relay_to(sink.port, config=config)
         with RawClient(relay.port) as client:
@@ -54,7 +54,7 @@ def test_what_was_done_is_counted(relay_to: RelayTo, config: dict[str, str]) -> 
         assert sums["scheduled"] == sums["held"] == 0 and said["uptime"] > 0
 
 
-def test_the_sum_outlives_a_worker(relay_to: RelayTo) -> None:  # noqa: F811
+def test_the_sum_outlives_a_worker(relay_to: RelayTo) -> None:
     with RecordingSink() as sink:
         relay = relay_to(
             sink.port, config={**TWO, "plugins": "relay\nfigures\n"}, plugins={"figures.py": FIGURES}
@@ -73,7 +73,7 @@ def test_the_sum_outlives_a_worker(relay_to: RelayTo) -> None:  # noqa: F811
             assert client.command("VRFY x") == "250 2.1.5 here 0 all 2", "plugins know the sums as well"
 
 
-def test_for_people(relay_to: RelayTo) -> None:  # noqa: F811
+def test_for_people(relay_to: RelayTo) -> None:
     relay = relay_to(9, config=TWO)
     first, second = pids(relay)
     done = haraka("status", "-c", str(relay.directory))
@@ -88,7 +88,7 @@ def test_for_people(relay_to: RelayTo) -> None:  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_missing_or_hangs_is_a_problem(relay_to: RelayTo) -> None:  # noqa: F811
+def test_a_worker_that_is_missing_or_hangs_is_a_problem(relay_to: RelayTo) -> None:
     relay = relay_to(9, config={**TWO, "smtp.ini": TWO["smtp.ini"] + "worker_timeout=0\n"})
     first, second = pids(relay)
     with frozen(second):
