@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from typing import TYPE_CHECKING
 
-from mta.inbound import session_events
+from mta.inbound import session_events, session_log
 from mta.inbound.answers import refuse
 from mta.inbound.encryption import Starter, secure
 from mta.inbound.greeting import banner, look_up_rdns
@@ -16,7 +15,7 @@ from mta.inbound.proxy import is_proxy, meet_proxy
 from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
 from mta.inbound.unrecognized import unrecognized
 from mta.inbound.verbs import VERBS
-from mta.logger import NOTICE, PROTOCOL
+from mta.logger import PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
 from mta.plugin.refusal import lines_of
 from mta.plugin.verdict import CONTINUE, DISCONNECT, OK, REJECTIONS
@@ -115,7 +114,7 @@ class Session:
                 self._last_words(TIMED_OUT)
             # Otherwise the client is gone, and there is nobody to tell.
         except Exception:
-            self._log_fault()
+            self.connection.logcrit(traceback.format_exc())
             self._last_words(FAULT)
         finally:
             self._end()
@@ -123,7 +122,7 @@ class Session:
     # -- the dialogue -------------------------------------------------------------------------------------------------
 
     def _greet(self) -> None:
-        self._log_connect()
+        session_log.connected(self.connection)
         if is_proxy(self) and not self._met_client():
             return
         if self.tls_first:
@@ -298,7 +297,7 @@ class Session:
             prefix = self._deny_prefix()
         data = reply.to_bytes(prefix)
         if self.service.logger.level >= PROTOCOL:
-            self._log_protocol("S: ", data.decode("utf-8", "replace").rstrip())
+            self.connection.logprotocol(f"S: {data.decode('utf-8', 'replace').rstrip()}")
         self.wire.write(data)
         if reply.close:
             self.closing = True
@@ -325,7 +324,7 @@ class Session:
             wire.timeout = patience
         self._asked = False
         if self.service.logger.level >= PROTOCOL:
-            self._log_protocol("C: ", MASK)
+            self.connection.logprotocol(f"C: {MASK}")
         return line.decode("utf-8", "surrogateescape")
 
     # -- hooks and state ----------------------------------------------------------------------------------------------
@@ -371,7 +370,7 @@ class Session:
             pass  # the client went before it could read the last reply
         self.wire.discard_input()
         self.connection.on_start_tls(None)
-        self.connection.on_look(_gone_for_good)
+        self.connection.on_look(lambda: True)
         self.connection.on_talks_early(None)
         self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
         try:
@@ -382,7 +381,7 @@ class Session:
                 self.run_hook("disconnect")
         finally:
             self.wire.close()
-            self._log_disconnect()
+            session_log.disconnected(self.connection)
             if self.service.events.on:
                 session_events.disconnect(self)
 
@@ -397,52 +396,4 @@ class Session:
 
     def _log_command(self, line: bytes) -> None:
         text, self._after_auth = (MASK, True) if self._asked else shown(line, self._after_auth)
-        self._log_protocol("C: ", text)
-
-    def _log_protocol(self, direction: str, text: str) -> None:
-        self.connection.logprotocol(direction + text)
-
-    def _log_fault(self) -> None:
-        self.connection.logcrit(traceback.format_exc())
-
-    def _log_connect(self) -> None:
-        if self.service.logger.level < NOTICE:
-            return
-        remote, local = self.connection.remote, self.connection.local
-        self.connection.lognotice(
-            "connect",
-            {"ip": remote.ip, "port": remote.port, "local_ip": local.ip, "local_port": local.port},
-        )
-
-    def _log_disconnect(self) -> None:
-        if self.service.logger.level < NOTICE:
-            return
-        c = self.connection
-        self.connection.lognotice(
-            "disconnect",
-            {
-                "ip": c.remote.ip,
-                "rdns": c.remote.host or "",
-                "helo": c.hello.host,
-                "relay": _flag(c.relaying),
-                "early": _flag(c.early_talker),
-                "esmtp": _flag(c.esmtp),
-                "tls": _flag(c.tls.enabled),
-                "pipe": _flag(c.pipelining),
-                "errors": c.errors,
-                "txns": c.tran_count,
-                "rcpts": str(c.rcpt_count),
-                "msgs": str(c.msg_count),
-                "bytes": c.totalbytes,
-                "lr": c.last_reject,
-                "time": f"{time.time() - c.start_time:.3f}",
-            },
-        )
-
-
-def _flag(value: bool) -> str:
-    return "Y" if value else "N"
-
-
-def _gone_for_good() -> bool:
-    return True
+        self.connection.logprotocol(f"C: {text}")
