@@ -31,12 +31,14 @@ from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
 from mta.privileges import PrivilegesError, acting_as, give, hand_over, identity
+from mta.processes.account import states, status_line
 from mta.processes.board import Board
 from mta.processes.child import READY, Child, State, report
 from mta.processes.errors import StartError, refuse
 from mta.processes.fixed import Fixed
 from mta.processes.reception import Client, Reception
 from mta.processes.reload import KEPT, Reload
+from mta.processes.replacements import Replacements
 from mta.processes.signals import Signals
 from mta.processes.systemd import Notifier, passed_sockets
 from mta.processes.title import MasterTitle
@@ -46,8 +48,6 @@ from mta.worker import RETIRE_EXTRA, Worker
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 TAKEN = (signal.SIGCHLD, *STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-LONG_LIFE = 10.0  # seconds; a worker that lived so long is replaced at once
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 TICK = 5.0  # seconds between two looks at how the workers are
 MARGIN = 15.0  # seconds that a worker may take to end besides what it may wait for clients and next hops
 AT_ONCE = 5.0  # seconds for one that shall wait for nobody
@@ -56,11 +56,6 @@ STOPPING = "the server is stopping"
 # The real one: that of gevent would make an event loop here, and the workers would have a copy of it.
 _close: Callable[[int], None] = get_original("os", "close")
 _select = get_original("select", "select")
-
-
-def pause_after(lived: float, last: float) -> float:
-    """Seconds to wait before a worker is replaced that lived so long; last: the wait before it was started itself."""
-    return 0.0 if lived >= LONG_LIFE else min(max(2 * last, FIRST_PAUSE), LONGEST_PAUSE)
 
 
 class Master:
@@ -74,7 +69,7 @@ class Master:
         self._logger = Logger(colours=os.isatty(log_fd), write=self._write)
         self._notifier = Notifier()
         self._title = MasterTitle()
-        self._due: dict[int, tuple[float, float]] = {}  # by slot: when it is replaced, after what pause
+        self._replacements = Replacements()
         self._disk = Disk()
         self._smtp: list[Bound] = []
         self._http: list[Bound] = []
@@ -108,7 +103,7 @@ class Master:
             self._watch()
             raise
         ready()
-        self._notifier.ready(self._status_line())
+        self._notifier.ready(status_line(self._workers, self._count))
         self._watch()
         return 0 if self._clean else 1
 
@@ -230,7 +225,7 @@ class Master:
         self._replace()
         self._step()
         self._notifier.beat()
-        self._notifier.status(self._status_line())
+        self._notifier.status(status_line(self._workers, self._count))
         self._title.show(self._workers.board.sums())
 
     def _listen(self) -> None:
@@ -244,14 +239,13 @@ class Master:
         self._heed_all()
 
     def _wait(self, fds: Iterable[int]) -> list[int]:
-        now = time.monotonic()
         times = [
             min(TICK, self._patience / 2 or TICK),
             self._notifier.pause,
             self._title.pause(),
             self._workers.seconds(),
             self._reception.seconds(),
-            *(max(due - now, 0.0) for due, _ in self._due.values()),
+            self._replacements.seconds(),
         ]
         return self._signals.wait(fds, min(seconds for seconds in times if seconds is not None))
 
@@ -282,7 +276,7 @@ class Master:
         again, self._stopping = self._stopping, True
         if not again:
             self._notifier.stopping()
-            self._due.clear()
+            self._replacements.clear()
             for _, sock in (*self._smtp, *self._http):
                 sock.close()
             self._end_reload(STOPPING)
@@ -305,23 +299,16 @@ class Master:
         if self._reload and child is self._reload.starting:
             self._reload.failed(_why(child))
         if not self._workers.of(child.slot, State.STARTING, State.SERVING):
-            self._put_off(child.slot, pause_after(time.monotonic() - child.began, child.pause))
-
-    def _put_off(self, slot: int, pause: float) -> None:
-        self._due[slot] = time.monotonic() + pause, pause
+            self._replacements.put_off(child.slot, time.monotonic() - child.began, child.pause)
 
     def _replace(self) -> None:
         """Start those whose time has come: what the dead ones left in the queue is theirs now."""
-        now = time.monotonic()
-        for slot, (due, pause) in list(self._due.items()):
-            if due > now:
-                continue
-            del self._due[slot]
+        for slot, pause in self._replacements.due():
             try:
                 child = self._workers.spawn(slot, pause)
             except StartError as error:
                 self._logger.error(str(error), origin=ORIGIN)
-                self._put_off(slot, pause_after(0.0, pause))
+                self._replacements.put_off(slot, 0.0, pause)
             else:
                 self._title.replaced += 1
                 self._logger.notice(f"worker {slot} replaced", {"pid": child.pid}, origin=ORIGIN)
@@ -374,7 +361,7 @@ class Master:
         if not self._stopping or running:
             self._last_reload = {"at": time.time(), "error": reason}
         if running and not self._stopping:
-            self._notifier.ready(self._status_line())
+            self._notifier.ready(status_line(self._workers, self._count))
         self._answer(callers, reason)
 
     def _answer(self, callers: Iterable[Client], reason: str) -> None:
@@ -384,7 +371,7 @@ class Master:
 
     def start(self, slot: int) -> Child:
         """For Reload: fork a worker beside the one that serves."""
-        self._due.pop(slot, None)
+        self._replacements.cancel(slot)
         return self._workers.spawn(slot)
 
     def retire(self, slot: int, successor: Child) -> None:
@@ -411,7 +398,6 @@ class Master:
                 self._reception.answer(client, error="no such order; there are graceful, status")
 
     def _status(self) -> dict[str, object]:
-        board = self._workers.board
         return {
             "version": VERSION,
             "pid": os.getpid(),
@@ -419,23 +405,9 @@ class Master:
             "started": self._began,
             "stopping": self._stopping,
             "reload": self._last_reload,
-            "ended": board.ended(),
-            "workers": [
-                {
-                    "slot": child.slot,
-                    "pid": child.pid,
-                    "state": child.state.value,
-                    "silent": board.silent_for(child.line),
-                    "figures": board.read(child.line),
-                }
-                for child in sorted(self._workers.all(), key=lambda child: (child.slot, child.began))
-            ],
+            "ended": self._workers.board.ended(),
+            "workers": states(self._workers),
         }
-
-    def _status_line(self) -> str:
-        sums = self._workers.board.sums()
-        waiting = sum(sums[name] for name in ("scheduled", "ready", "parked", "held"))
-        return f"{self._count} workers, {sums['connections']} connections, {waiting} in the queue"
 
     def _write(self, line: str) -> None:
         """Log, unless nobody reads: workers must be replaced whatever becomes of the log."""

@@ -14,10 +14,10 @@ from mta.check.findings import Severity
 from mta.check.installation import check_installation
 from mta.cli.run import workers_of
 from mta.config.kinds import CPUS
-from mta.master import LONG_LIFE, LONGEST_PAUSE, pause_after
 from mta.outbound.spool_directory import open_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
+from mta.processes.replacements import LONG_LIFE, LONGEST_PAUSE, pause_after
 from tests.support import proc, server
 from tests.support.client import RawClient
 from tests.support.ports import free_port
