@@ -16,21 +16,17 @@ from gevent.monkey import get_original
 
 from mta import paths
 from mta.check import preflight
-from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError, Problem
-from mta.config.schema import QUEUE_DIR, HttpSettings, SmtpSettings
-from mta.control import address as control_address
+from mta.config.schema import SmtpSettings
 from mta.daemon import reopen
+from mta.estate import Estate
 from mta.inherited import Inherited
 from mta.logger import Logger
 from mta.logger_setup import configure_from
-from mta.net.endpoint import Bound, EndpointError, bind_all
-from mta.outbound.journal_replay import replay_strangers
+from mta.net.endpoint import EndpointError
 from mta.outbound.share import Share
-from mta.outbound.spool_directory import open_directory, state_directory
-from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
-from mta.privileges import PrivilegesError, acting_as, give, hand_over, identity
+from mta.privileges import PrivilegesError
 from mta.processes.account import states, status_line
 from mta.processes.board import Board
 from mta.processes.child import READY, Child, State, report
@@ -40,7 +36,7 @@ from mta.processes.reception import Client, Reception
 from mta.processes.reload import KEPT, Reload
 from mta.processes.replacements import Replacements
 from mta.processes.signals import Signals
-from mta.processes.systemd import Notifier, passed_sockets
+from mta.processes.systemd import Notifier
 from mta.processes.title import MasterTitle
 from mta.processes.workers import ORIGIN, Workers
 from mta.version import VERSION
@@ -54,7 +50,6 @@ AT_ONCE = 5.0  # seconds for one that shall wait for nobody
 STOPPING = "the server is stopping"
 
 # The real one: that of gevent would make an event loop here, and the workers would have a copy of it.
-_close: Callable[[int], None] = get_original("os", "close")
 _select = get_original("select", "select")
 
 
@@ -70,9 +65,6 @@ class Master:
         self._notifier = Notifier()
         self._title = MasterTitle()
         self._replacements = Replacements()
-        self._disk = Disk()
-        self._smtp: list[Bound] = []
-        self._http: list[Bound] = []
         self._reload: Reload | None = None
         self._callers: list[Client] = []  # who waits for the reload that is under way
         self._next: list[Client] | None = None  # who waits for one more, for files have changed since
@@ -111,19 +103,8 @@ class Master:
         """Everything that is there once for all workers."""
         config = self._read_config()
         self._fixed = Fixed.read(config)
-        self._queue = self._install_dir / config.value(QUEUE_DIR)
-        open_directory(self._disk, self._queue)
-        smtp = config.settings(SmtpSettings)
-        self._identity = identity(smtp.user, smtp.group)
-        state = state_directory(self._queue)
-        if self._identity:
-            hand_over((self._queue, state), self._identity)
-        self._replay_strangers()
-        self._open_control(state)
-        passed_smtp, passed_http = passed_sockets()
-        self._smtp = passed_smtp or bind_all(smtp.listen)
-        self._http = passed_http or bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
-        self._end, self._alive = os.pipe()  # nobody ever writes: it ends when we do
+        self._estate = Estate(self._install_dir, config, self._count, self._logger)
+        self._reception = Reception(self._estate.control)
 
     def _read_config(self) -> Config:
         """The configuration as it is now, checked. Raises StartError."""
@@ -139,26 +120,6 @@ class Master:
         self._drain = max(self._drain, float(smtp.force_shutdown_timeout))
         self._sigint_drains = smtp.graceful_shutdown
         return config
-
-    def _replay_strangers(self) -> None:
-        try:
-            with acting_as(self._identity):  # the workers have to be able to read the files
-                for step in replay_strangers(self._disk, self._count):
-                    for problem in step.problems:
-                        self._logger.error(problem, origin=ORIGIN)
-        except SpoolError as error:
-            self._logger.crit(f"{error}; what is in it waits for the next start", origin=ORIGIN)
-
-    def _open_control(self, state: Path) -> None:
-        try:
-            control_address.clear(state)
-            sock = control_address.open_unnamed(state, control_address.MASTER)
-            control_address.publish(state, control_address.MASTER)
-            if self._identity:
-                give(state / control_address.MASTER, self._identity)
-        except OSError as error:
-            raise StartError(f"cannot make control sockets in {state}: {error.strerror}") from error
-        self._reception = Reception(sock)
 
     def _start(self) -> None:
         """The first worker alone, for it may find out that nothing works, or prepare what all need; then the others."""
@@ -181,18 +142,18 @@ class Master:
     # -- in a worker
 
     def _leave(self) -> None:
-        _close(self._alive)
+        self._estate.leave()
         self._reception.close()
 
     def _work(self, child: Child, predecessor: int) -> int:
         faulthandler.enable()  # SIGABRT is how we ask one that hangs where it is
         inherited = Inherited(
             Share(child.slot, self._count),
-            self._smtp,
-            self._http,
-            self._end,
-            self._queue,
-            self._identity,
+            self._estate.smtp,
+            self._estate.http,
+            self._estate.end,
+            self._estate.queue,
+            self._estate.identity,
             self._workers.board,
             child.line,
             predecessor,
@@ -277,8 +238,7 @@ class Master:
         if not again:
             self._notifier.stopping()
             self._replacements.clear()
-            for _, sock in (*self._smtp, *self._http):
-                sock.close()
+            self._estate.stop_listening()
             self._end_reload(STOPPING)
         waits = not again and (number == signal.SIGTERM or self._sigint_drains)
         self._workers.limit(self._drain + MARGIN if waits else AT_ONCE)
