@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,12 +10,11 @@ from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING
 
 import gevent
-from gevent.event import Event
 
 from mta import memory, paths
 from mta.check import preflight
 from mta.check.preflight import HTTP_PORT
-from mta.config import Config, ConfigError, Problem
+from mta.config import Config, ConfigError
 from mta.config.schema import ME, QUEUE_DIR, HttpSettings
 from mta.control.orders import Orders
 from mta.control.queue import QueueControl
@@ -25,7 +23,7 @@ from mta.event_setup import open_events
 from mta.events import Events
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
-from mta.logger import ERROR, NOTICE, WARN
+from mta.logger import NOTICE
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import EndpointError, bind_all
@@ -40,19 +38,20 @@ from mta.outbound.tls_diary import TlsDiary
 from mta.outbound.tls_setup import open_policies
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
-from mta.plugin.refusal import lines_of
 from mta.plugin.runner import HookRunner, TimeoutAction
 from mta.plugin.server import Server
-from mta.plugin.verdict import REJECTIONS
 from mta.plugin.watchdog import Watchdog
 from mta.privileges import PrivilegesError, become, hand_over, identity
-from mta.processes.errors import StartError, refuse
+from mta.processes.errors import StartError
 from mta.processes.predecessor import Predecessor
 from mta.processes.systemd import Notifier, passed_sockets
 from mta.processes.workers import RETIRE
 from mta.version import VERSION
 from mta.worker_control import WorkerControl
+from mta.worker_end import WorkerEnd, left
 from mta.worker_http import WorkerHttp
+from mta.worker_init import run_init_hooks
+from mta.worker_problems import WorkerProblems
 from mta.worker_pulse import WorkerPulse
 from mta.worker_settings import WorkerSettings
 from mta.worker_signals import WorkerSignals
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
     from mta.plugin.hooks import Plugin
 
 ORIGIN = "server"
-READABLE = 1  # libev's EV_READ
 RETIRE_EXTRA = 5.0  # seconds for deliveries, when sessions have taken all the time there was
 TLS_REPORTS = "tls-rpt"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
@@ -96,11 +94,7 @@ class Worker:
         self._log_file = log_file
         self._undo: list[Callable[[], object]] = []
         self._server = Server()
-        self._stopping = Event()  # or retiring
-        self._retiring = False
-        self._drain_seconds = 0.0
         self._started = False
-        self._problems: list[Problem] = []
         self._notifier = notifier
 
     # -- starting -----------------------------------------------------------------------------------------------------
@@ -126,16 +120,19 @@ class Worker:
 
     def _start(self) -> None:
         self.logger, self._writer = self._open_log()
-        self.config = Config(self.install_dir, paths.ETC, self._notice)
+        self._problems = WorkerProblems(self.logger, loud=self._is_first)
+        self.config = Config(self.install_dir, paths.ETC, self._problems.notice)
         configure_from(self.logger, self.config)
         self._raise_limits()
         self._settings = WorkerSettings(self.config, self._share)
         self._smtp = self._settings.smtp
         self._server.public_ip = self._smtp.public_ip
-        self._drain_seconds = float(self._smtp.force_shutdown_timeout)
+        self._end = WorkerEnd(
+            float(self._smtp.force_shutdown_timeout), self._inherited is not None, self.logger
+        )
         self.me = self.config.value(ME) or socket.gethostname()
-        preflight(self.config, self.install_dir, self._notice)
-        refuse(self._problems, self.install_dir)
+        preflight(self.config, self.install_dir, self._problems.notice)
+        self._problems.refuse(self.install_dir)
         self._bind()
         self._switch_user()
         self._open_events()
@@ -143,7 +140,7 @@ class Worker:
         self.watchdog = Watchdog(self._smtp.watchdog_ms / 1000, self.logger, self._writer.write)
         self.hooks = HookRunner(self._load_plugins(), self.logger, self._timeout_action())
         self.tls = TlsServer(self.config, self.logger)
-        refuse(self._problems, self.install_dir)
+        self._problems.refuse(self.install_dir)
         self.resolver = Resolver()
         self._control = WorkerControl(
             state_directory(spool.directory), self._share, alone=self._inherited is None
@@ -156,7 +153,7 @@ class Worker:
         self._listener = Listener([sock for _, sock in self._bound], self.service)
         self._pulse = self._make_pulse()
         self._server.on_figures(self._pulse.figures, self._pulse.sums)
-        self._run_init_hooks()
+        run_init_hooks(self.hooks, self._server, first=self._is_first, has_master=self._inherited is not None)
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
 
@@ -177,13 +174,6 @@ class Worker:
     def _is_first(self) -> bool:
         """What is the same for all workers is said, or done, by the first one alone."""
         return self._share.slot == 0
-
-    def _notice(self, problem: Problem) -> None:
-        """Configuration problems: before the start is done a fatal one stops it, later it is only told."""
-        if problem.fatal and not self._started:
-            self._problems.append(problem)
-        elif self._is_first:
-            self.logger.log(ERROR if problem.fatal else WARN, str(problem), origin="config")
 
     def _timeout_action(self) -> TimeoutAction:
         return "continue" if self._smtp.plugin_timeout_action == "continue" else "defer"
@@ -248,19 +238,6 @@ class Worker:
             [self.install_dir / "plugins"],
             self._smtp.ignore_bad_plugins,
         )
-
-    def _run_init_hooks(self) -> None:
-        if self._is_first:
-            self._run_init_hook("init_master")
-        if self._inherited:
-            self._run_init_hook("init_child")
-
-    def _run_init_hook(self, hook: str) -> None:
-        verdict = self.hooks.run(hook, self._server)
-        if verdict.code in REJECTIONS:
-            said = " ".join(lines_of(verdict.message))
-            why = f": {said}" if said else ""
-            raise StartError(f"plugin {verdict.plugin} does not let the server start{why}")
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         settings, state = self._settings, state_directory(spool.directory)
@@ -332,6 +309,7 @@ class Worker:
         self._pulse.start()
         self._undo.append(self._pulse.stop)
         self._started = True
+        self._problems.begun()
         memory.settle()
         self.watchdog.start()
         self._undo.append(self.watchdog.stop)
@@ -364,49 +342,27 @@ class Worker:
         """Block until stop() is called, or a signal asks for it. ready: called when signals are heeded."""
         signals = WorkerSignals(
             {
-                SIGTERM: partial(self._on_end, "SIGTERM", graceful=True),
-                SIGINT: partial(self._on_end, "SIGINT", graceful=self._smtp.graceful_shutdown),
+                SIGTERM: partial(self._end.on_signal, "SIGTERM", graceful=True),
+                SIGINT: partial(self._end.on_signal, "SIGINT", graceful=self._smtp.graceful_shutdown),
                 SIGHUP: self._on_hangup,
                 SIGUSR1: self._on_reopen,
                 SIGUSR2: self._on_reload,
-                RETIRE: self._on_retire,
+                RETIRE: self._end.on_retire,
             },
             has_master=self._inherited is not None,
         )
-        self._watch_master()
+        if self._inherited is not None:
+            self._end.watch_master(self._inherited.master)
         if self._notifier is not None:
             self._notifier.ready(self._pulse.status_line())
         ready()
-        self._stopping.wait()
-        if self._retiring:
+        self._end.asked.wait()
+        if self._end.retiring:
             self._finish()
         if self._notifier is not None:
             self._notifier.stopping()
         signals.leave()
         self.stop()
-
-    def _watch_master(self) -> None:
-        """Stop when the master has ended: nobody would replace us, and the next master must wait until we are gone."""
-        if self._inherited is None:
-            return
-        watcher = gevent.get_hub().loop.io(self._inherited.master, READABLE)
-
-        def ended() -> None:
-            watcher.stop()
-            self.logger.error("the master has ended", origin=ORIGIN)
-            self._stopping.set()
-
-        watcher.start(ended)
-
-    def _on_end(self, name: str, graceful: bool) -> None:
-        again = self._stopping.is_set()
-        if again and self._inherited:
-            return  # the same signal, passed on
-        self.logger.notice(f"{name} received", origin=ORIGIN)
-        if again or not graceful:
-            # The second signal, or one that does not wait: what is under way is cut.
-            self._drain_seconds = 0.0
-        self._stopping.set()
 
     def _on_hangup(self) -> None:
         self.logger.notice("Flushing the temp fail queue", origin=ORIGIN)
@@ -424,37 +380,33 @@ class Worker:
         if self._inherited is None:
             self.logger.warn(NO_MASTER, origin=ORIGIN)
 
-    def _on_retire(self) -> None:
-        self._retiring = True
-        self._stopping.set()
-
     def _finish(self) -> None:
         """Another one serves already: take no more clients, and let those that we have go on to their own end."""
-        self._stopping.clear()
+        asked, seconds = self._end.asked, self._end.seconds
+        asked.clear()
         self.logger.notice("Retiring.", {"connections": self._listener.count}, origin=ORIGIN)
-        seconds = self._drain_seconds
-        deadline = time.monotonic() + seconds
+        deadline = self._end.deadline()
         self._listener.close()
         self._control.close()
         self._http.stop(seconds)
         waiting = gevent.spawn(self._listener.wait)
-        waiting.link(lambda _: self._stopping.set())
-        self._stopping.wait(max(deadline - time.monotonic(), 0.0))  # a signal ends it as well
+        waiting.link(lambda _: asked.set())
+        asked.wait(left(deadline))  # a signal ends it as well
         waiting.kill()
-        if self._drain_seconds:  # no signal has said that it shall be at once
-            self._drain_seconds = max(deadline - time.monotonic(), min(RETIRE_EXTRA, seconds))
+        if self._end.seconds:  # no signal has said that it shall be at once
+            self._end.seconds = max(left(deadline), min(RETIRE_EXTRA, seconds))
 
     def stop(self) -> None:
         """Accept no more, let commands and deliveries that are under way finish, close everything."""
         if not self._started:
             return
         self._started = False
-        self._stopping.set()
+        self._end.asked.set()
         self._settings.leave()
         self.logger.notice("Shutting down.", origin=ORIGIN)
-        deadline = time.monotonic() + self._drain_seconds
+        deadline = self._end.deadline()
         self._listener.stop()
-        self._http.stop(self._drain_seconds)
-        self._listener.join(max(deadline - time.monotonic(), 0.0))
-        self.outbound.stop(max(deadline - time.monotonic(), 0.0))
+        self._http.stop(self._end.seconds)
+        self._listener.join(left(deadline))
+        self.outbound.stop(left(deadline))
         self._roll_back()

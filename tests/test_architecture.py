@@ -71,6 +71,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.inherited": ("mta.outbound", "mta.net", "mta.processes"),
     "mta.worker": ("mta",),
     "mta.worker_control": ("mta",),
+    "mta.worker_end": ("mta.logger",),
+    "mta.worker_init": ("mta.plugin", "mta.processes"),
+    "mta.worker_problems": ("mta.config", "mta.logger", "mta.processes"),
     "mta.worker_http": ("mta",),
     "mta.worker_pulse": ("mta",),
     "mta.worker_settings": ("mta",),
@@ -85,6 +88,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 GEVENT = {
     "mta.__main__",
     "mta.worker",
+    "mta.worker_end",
     "mta.worker_pulse",
     "mta.worker_signals",
     "mta.estate",
