@@ -9,19 +9,17 @@ from pathlib import Path
 
 from gevent.monkey import get_original
 
-from mta.check.preflight import HTTP_PORT
 from mta.config import Config
-from mta.config.schema import QUEUE_DIR, HttpSettings, SmtpSettings
+from mta.config.schema import QUEUE_DIR, SmtpSettings
 from mta.control import address as control_address
+from mta.listening import open_sockets
 from mta.logger import Logger
-from mta.net.endpoint import bind_all
 from mta.outbound.journal_replay import replay_strangers
 from mta.outbound.spool_directory import open_directory, state_directory
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import SpoolError
 from mta.privileges import acting_as, give, hand_over, identity
 from mta.processes.errors import StartError
-from mta.processes.systemd import passed_sockets
 from mta.processes.workers import ORIGIN
 
 # The real one: that of gevent would make an event loop in the master.
@@ -47,9 +45,7 @@ class Estate:
             hand_over((self.queue, state), self.identity)
         self._replay_strangers(slots)
         self.control = self._open_control(state)
-        passed_smtp, passed_http = passed_sockets()
-        self.smtp = passed_smtp or bind_all(smtp.listen)
-        self.http = passed_http or bind_all(config.settings(HttpSettings).listen, HTTP_PORT)
+        self.smtp, self.http = open_sockets(config, smtp)
         self.end, self._alive = os.pipe()  # nobody ever writes
 
     def stop_listening(self) -> None:

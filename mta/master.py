@@ -40,7 +40,8 @@ from mta.processes.systemd import Notifier
 from mta.processes.title import MasterTitle
 from mta.processes.workers import ORIGIN, Workers
 from mta.version import VERSION
-from mta.worker import RETIRE_EXTRA, Worker
+from mta.worker import Worker
+from mta.worker_end import RETIRE_EXTRA
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 TAKEN = (signal.SIGCHLD, *STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

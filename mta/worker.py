@@ -9,13 +9,10 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING
 
-import gevent
-
 from mta import memory, paths
 from mta.check import preflight
-from mta.check.preflight import HTTP_PORT
 from mta.config import Config, ConfigError
-from mta.config.schema import ME, QUEUE_DIR, HttpSettings
+from mta.config.schema import ME, QUEUE_DIR
 from mta.control.orders import Orders
 from mta.control.queue import QueueControl
 from mta.daemon import reopen
@@ -23,10 +20,11 @@ from mta.event_setup import open_events
 from mta.events import Events
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
+from mta.listening import open_sockets
 from mta.logger import NOTICE
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
-from mta.net.endpoint import EndpointError, bind_all
+from mta.net.endpoint import EndpointError
 from mta.net.tls_server import TlsServer
 from mta.outbound.service import Outbound
 from mta.outbound.share import EVERYTHING
@@ -44,7 +42,7 @@ from mta.plugin.watchdog import Watchdog
 from mta.privileges import PrivilegesError, become, hand_over, identity
 from mta.processes.errors import StartError
 from mta.processes.predecessor import Predecessor
-from mta.processes.systemd import Notifier, passed_sockets
+from mta.processes.systemd import Notifier
 from mta.processes.workers import RETIRE
 from mta.version import VERSION
 from mta.worker_control import WorkerControl
@@ -60,11 +58,9 @@ if TYPE_CHECKING:
     from mta.inherited import Inherited
     from mta.log_writer import LogWriter
     from mta.logger import Logger
-    from mta.net.endpoint import Bound
     from mta.plugin.hooks import Plugin
 
 ORIGIN = "server"
-RETIRE_EXTRA = 5.0  # seconds for deliveries, when sessions have taken all the time there was
 TLS_REPORTS = "tls-rpt"
 NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 NO_MASTER = "SIGUSR2 replaces workers, and here are none: set nodes in smtp.ini to 1 or more, and start again"
@@ -183,19 +179,14 @@ class Worker:
         if self._inherited:
             self._bound, http = self._inherited.smtp, self._inherited.http
         else:
-            smtp, http = passed_sockets()
-            self._bound = self._owned(smtp or bind_all(self._smtp.listen))
-            http = self._owned(http or bind_all(self.config.settings(HttpSettings).listen, HTTP_PORT))
+            self._bound, http = open_sockets(self.config, self._smtp)
+            self._undo.extend(sock.close for _, sock in (*self._bound, *http))
         names = [sock.getsockname() for _, sock in self._bound]
         self.addresses = [name[:2] for name in names if isinstance(name, tuple)]
         self._http = WorkerHttp(http, self.config, self.install_dir, self.logger, self.me)
         self._undo.append(self._http.stop)
         self._server.http = self._http.site
         self.http_addresses = self._http.addresses
-
-    def _owned(self, bound: list[Bound]) -> list[Bound]:
-        self._undo.extend(sock.close for _, sock in bound)
-        return bound
 
     def _switch_user(self) -> None:
         to = self._inherited.identity if self._inherited else identity(self._smtp.user, self._smtp.group)
@@ -382,19 +373,13 @@ class Worker:
 
     def _finish(self) -> None:
         """Another one serves already: take no more clients, and let those that we have go on to their own end."""
-        asked, seconds = self._end.asked, self._end.seconds
-        asked.clear()
+        self._end.asked.clear()
         self.logger.notice("Retiring.", {"connections": self._listener.count}, origin=ORIGIN)
         deadline = self._end.deadline()
         self._listener.close()
         self._control.close()
-        self._http.stop(seconds)
-        waiting = gevent.spawn(self._listener.wait)
-        waiting.link(lambda _: asked.set())
-        asked.wait(left(deadline))  # a signal ends it as well
-        waiting.kill()
-        if self._end.seconds:  # no signal has said that it shall be at once
-            self._end.seconds = max(left(deadline), min(RETIRE_EXTRA, seconds))
+        self._http.stop(self._end.seconds)
+        self._end.wait_for(self._listener.wait, deadline)
 
     def stop(self) -> None:
         """Accept no more, let commands and deliveries that are under way finish, close everything."""

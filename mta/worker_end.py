@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import gevent
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "server"
 READABLE = 1  # libev's EV_READ
+RETIRE_EXTRA = 5.0  # seconds for deliveries, when sessions have taken all the time there was
 
 
 class WorkerEnd:
@@ -53,6 +55,19 @@ class WorkerEnd:
             self.asked.set()
 
         watcher.start(ended)
+
+    def wait_for(self, clients: Callable[[], object], deadline: float) -> None:
+        """When retiring, until `clients` returns or the deadline is over; what is left is the time for deliveries.
+
+        Clear `asked` before: a signal ends the waiting as well, and may leave no time.
+        """
+        before = self.seconds
+        waiting = gevent.spawn(clients)
+        waiting.link(lambda _: self.asked.set())
+        self.asked.wait(left(deadline))
+        waiting.kill()
+        if self.seconds:
+            self.seconds = max(left(deadline), min(RETIRE_EXTRA, before))
 
     def deadline(self) -> float:
         """When what is under way must be over if it begins to end now, by time.monotonic()."""
