@@ -40,13 +40,9 @@ FLAGS = (
     *(f"-main.{key}" for key in ("enable_outbound", "enable_tls", "check_sender", "check_recipient")),
     *(f"*.{key}" for key in ("enable_outbound", "enable_tls", "using_lmtp", "one_message_per_rcpt")),
 )
-TEXTS = (
-    *(
-        f"*.{key}"
-        for key in ("host", "auth_type", "auth_user", "auth_pass", "auth_pass_file", "auth_pass_env")
-    ),
-    *(f"*.{key}" for key in ("forwarding_host_pool", "bind", "bind_helo", "queue", "domain_selector")),
-)
+LOGIN = ("auth_type", "auth_user", "auth_pass", "auth_pass_file", "auth_pass_env")
+WAY = ("host", "forwarding_host_pool", "bind", "bind_helo", "queue", "domain_selector")
+TEXTS = tuple(f"*.{key}" for key in (*WAY, *LOGIN))
 MAIN = "main"
 SMTP_PORT, LMTP_PORT = 25, 24
 OURS, OUTBOUND = "smtp_forward", "outbound"  # queues, as notes.queue.wants has them
