@@ -63,12 +63,6 @@ class Policy(Plugin):
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as fake:
-        yield fake
-
-
-@pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Server]:
     """A relay that writes its events to log/events.jsonl."""
     config = {

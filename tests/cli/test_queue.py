@@ -19,12 +19,6 @@ MESSAGE = "Subject: hi\r\n\r\n.leading dot\r\nbody\r\n"
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as fake:
-        yield fake
-
-
-@pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Server]:
     """A relay whose next hop turns everything away for now."""
     mx.reply("rcpt", "451 4.7.1 greylisted")

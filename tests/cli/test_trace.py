@@ -25,12 +25,6 @@ MESSAGE = b"Subject: hi\r\nMessage-Id: <spring.1@a.test>\r\n\r\nbody\r\n"
 UUID = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 
 
-@pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as fake:
-        yield fake
-
-
 def started(directory: Path, mx: FakeMx, log_ini: str) -> Server:
     return server.relay(directory, mx.port, {"log.ini": log_ini}, retries="1h*3").start()
 

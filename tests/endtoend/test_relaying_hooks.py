@@ -34,12 +34,6 @@ NO, LATER = "550 5.7.1 Message denied", "450 4.7.1 Message denied temporarily"
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def client(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[..., tuple[Client, Relay]]]:
     """Connects to a server with one more plugin, which both sides ask; also gives its outbound side."""
     undo: list[Callable[[], None]] = []

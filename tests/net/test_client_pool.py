@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 
 import gevent
@@ -19,12 +18,6 @@ from tests.net.scripted_peer import Letter, Peer, ScriptedPeer, wait_for
 from tests.support.fake_mx import FakeMx
 
 RCPT = Address.parse("ann@there.test")
-
-
-@pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as mx:
-        yield mx
 
 
 def pool_of(**limits: float) -> ClientPool:

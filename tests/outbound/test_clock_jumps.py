@@ -22,12 +22,6 @@ HOUR, DAY = 3600, 86_400
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Relay]:
     # A mail that is a day old all of a sudden would have a warning sent.
     made = Relay(

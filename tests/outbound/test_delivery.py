@@ -77,12 +77,6 @@ def bench() -> Iterator[Callable[..., Bench]]:
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def backup() -> Iterator[FakeMx]:
     with FakeMx() as server:
         yield server

@@ -20,12 +20,6 @@ from tests.support.server import eventually
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def relay(tmp_path: Path) -> Iterator[Callable[..., Relay]]:
     made: list[Relay] = []
 

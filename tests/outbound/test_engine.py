@@ -29,12 +29,6 @@ from tests.support.server import eventually
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def site(tmp_path: Path) -> Iterator:
     made: list[Relay] = []
 

@@ -16,12 +16,6 @@ FULL, GONE = "452 4.2.2 full", "550 5.1.1 gone"
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def backup() -> Iterator[FakeMx]:
     with FakeMx() as server:
         yield server

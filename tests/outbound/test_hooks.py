@@ -48,12 +48,6 @@ class Answers(Plugin):
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[..., Relay]]:
     made: list[Relay] = []
 

@@ -153,12 +153,6 @@ class Site:
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def site(tmp_path: Path, mx: FakeMx) -> Iterator[Site]:
     made = Site(tmp_path / "queue", mx)
     made.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mta.config.schema import OutboundPoolSettings, OutboundRouteSettings
@@ -21,12 +19,6 @@ def pool(*sources: Source) -> OutboundPoolSettings:
 
 
 TWO = {"two": pool(Source("127.0.0.5", 1, "five.test"), Source("127.0.0.6", 1))}
-
-
-@pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
 
 
 def hellos(mx: FakeMx) -> list[str]:

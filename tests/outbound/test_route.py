@@ -19,12 +19,6 @@ from tests.support.sender import Sender
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def other() -> Iterator[FakeMx]:
     with FakeMx() as server:
         yield server

@@ -33,12 +33,6 @@ class Where(Plugin):
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def other() -> Iterator[FakeMx]:
     with FakeMx() as server:
         yield server

@@ -62,12 +62,6 @@ def _waits(relay: Relay, seconds: int, *, counted: bool) -> bool:
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def relay(tmp_path: Path, mx: FakeMx) -> Iterator[Callable[[Plugin], Relay]]:
     made: list[Relay] = []
 

@@ -44,12 +44,6 @@ class MakesMail(Plugin):
 
 
 @pytest.fixture
-def mx() -> Iterator[FakeMx]:
-    with FakeMx() as server:
-        yield server
-
-
-@pytest.fixture
 def worker(tmp_path: Path, mx: FakeMx) -> Iterator[Worker]:
     """A server that relays for this machine, not started yet; plugins are in `plugins/`."""
     for folder in ("config", "plugins"):
