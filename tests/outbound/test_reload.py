@@ -12,10 +12,12 @@ import pytest
 from mta.config import watch
 from mta.config.schema import OutboundSettings
 from mta.net.dns import Resolver
+from mta.outbound.journal_name import SegmentName
+from mta.outbound.qfile import QueueFileName
 from tests.support.dns_server import DnsServer
 from tests.support.fake_mx import FakeMx
 from tests.support.install import Install
-from tests.support.relay import Relay
+from tests.support.relay import MESSAGE, Relay
 from tests.support.server import eventually
 
 ZONE = {
@@ -204,3 +206,23 @@ def test_connect_timeout(house: Callable[..., House]) -> None:
         assert eventually(lambda: [name.attempts for name in running.relay.entries()] == [1])
         for sock in waiting:
             sock.close()
+
+
+def test_spool(house: Callable[..., House], mx: FakeMx) -> None:
+    """Where mail is kept while it is delivered: what is there already stays."""
+    mx.slow("banner", 30)
+    running = house("[spool]\nintake=journal")
+    queue = running.relay.directory
+    running.relay.submit("joe@b.test")
+    (segment,) = queue.iterdir()
+    running.change("[spool]\nintake=files")
+    running.relay.submit("sue@b.test")
+    (file,) = set(queue.iterdir()) - {segment}
+    assert QueueFileName.parse(file.name)
+    running.change(f"[spool]\nintake=journal\njournal_max_message={len(MESSAGE)}")
+    running.relay.submit("tim@b.test")
+    assert len(list(queue.iterdir())) == 3, "our own trace field makes it larger than that"
+    running.change("[spool]\nintake=journal\njournal_max_message=4096\nsegment_bytes=65536")
+    for number in range(70):
+        running.relay.submit(f"joe@b{number}.test", message=MESSAGE + b"x" * 1000 + b"\r\n")
+    assert len([path for path in queue.iterdir() if SegmentName.parse(path.name)]) == 2
