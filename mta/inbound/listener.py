@@ -16,6 +16,7 @@ from mta import memory
 from mta.connection import Connection, Endpoint
 from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
+from mta.net.accept import accept
 from mta.net.wire import READ, SLACK, Wire
 from mta.plugin.endpoints import endpoint
 
@@ -93,7 +94,7 @@ class Listener:
         """Runs in the event loop when clients wait."""
         for _ in range(ACCEPTS_A_TURN):
             try:
-                fd, address = sock._accept()  # type: ignore[attr-defined]  # what socket.accept is made of
+                fd, address = accept(sock)
             except OSError as error:
                 if error.errno not in OF_ONE_CLIENT:
                     self._accept_failed(error)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import _socket
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from mta.net.accept import accept
 
 MAX_CLIENTS = 16
 MAX_ORDER = 4096  # bytes
@@ -73,10 +74,9 @@ class Reception:
     def _accept(self) -> None:
         while len(self._clients) < MAX_CLIENTS:
             try:
-                fd, _ = self._sock._accept()  # type: ignore[attr-defined]  # what socket.accept is made of
+                fd, _ = accept(self._sock)
             except OSError:
                 return
-            os.set_inheritable(fd, False)
             sock = _socket.socket(fileno=fd)
             sock.setblocking(False)
             self._clients[fd] = Client(sock, time.monotonic() + ORDER_SECONDS)
