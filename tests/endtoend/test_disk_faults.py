@@ -59,10 +59,11 @@ def sink(moods: Moods) -> Iterator[RecordingSink]:
 
 
 @contextmanager
-def failing(server: Server, call: str, error: str) -> Iterator[None]:
-    """Every such system call of a running server fails, until the end of the block."""
+def failing(server: Server, call: str, error: str, *paths: Path) -> Iterator[None]:
+    """Every such system call of a running server fails, or that on these paths alone, until the end of the block."""
     strace = needs.program("strace", "strace")
     inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
+    inject += [word for path in paths for word in ("-P", str(path))]
     watcher = subprocess.Popen(
         [strace, "-f", "-p", str(server.pid), *inject, "-o", "/dev/null"], stderr=subprocess.PIPE, text=True
     )
@@ -142,6 +143,26 @@ def test_the_disk_may_only_be_read(
             ["later@example.com", "one@example.org", "later@example.org", SENDER, "after@example.com"], 1
         )
         assert relay.stop() == 0  # before its disk goes
+
+
+def test_the_journal_may_only_be_read(relay_to: RelayTo, sink: RecordingSink, moods: Moods) -> None:
+    """The kernel makes a file system read-only that has errors, whatever is open."""
+    relay = relay_to(sink.port, retries="1h*3")
+    assert reply_to(relay, "later@example.com") == "250"
+    assert eventually(relay.deferred)
+    (segment,) = relay.queue.glob("journal.*")
+    before = relay.entries()
+    with failing(relay, "write,openat", "EROFS", relay.queue, segment):
+        assert reply_to(relay, "refused@example.com") == "451"
+        assert reply_to(relay, *(f"refused@{n}.example.com" for n in range(3))) == "451"
+        assert relay.entries() == before
+    assert reply_to(relay, "after@example.com") == "250"
+    sink.wait_for_rcpt("after@example.com")
+    moods.open.set()
+    relay.flush()
+    sink.wait_for_rcpt("later@example.com")
+    assert relay.wait_until_idle()
+    assert [got.rcpts for got in sink.messages] == [("after@example.com",), ("later@example.com",)]
 
 
 @pytest.mark.parametrize("intake, code", [("files", "451"), ("journal", "250")])
