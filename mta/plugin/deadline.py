@@ -37,7 +37,7 @@ class Deadline:
     what ends the whole session.
     """
 
-    __slots__ = ("_late", "_seconds", "_waiting", "due", "over")
+    __slots__ = ("_late", "_seconds", "_timekeeper", "_waiting", "due", "over")
 
     def __init__(self, seconds: float) -> None:
         self.over = False
@@ -47,7 +47,7 @@ class Deadline:
     def __enter__(self) -> Deadline:
         self._waiting: greenlet = getcurrent()
         self.due = due = monotonic() + self._seconds
-        timekeeper = _timekeeper.of_thread
+        self._timekeeper = timekeeper = _of_thread.timekeeper
         timekeeper.running.add(self)
         if due < timekeeper.wakes:
             timekeeper.wake(due)
@@ -69,7 +69,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        _timekeeper.of_thread.running.discard(self)
+        self._timekeeper.running.discard(self)
         if self._late is None:
             return False
         return self._end_late(self._late, error)
@@ -119,13 +119,13 @@ class Timekeeper:
 
 
 class _OfThread(monkey.get_original("_thread", "_local")):  # type: ignore[misc]  # the real one: a thread has one event loop
-    of_thread: Timekeeper
+    timekeeper: Timekeeper
 
     def __init__(self) -> None:
-        self.of_thread = Timekeeper()
+        self.timekeeper = Timekeeper()
 
 
-_timekeeper = _OfThread()
+_of_thread = _OfThread()
 
 
 def _is_the_plugins(error: BaseException) -> bool:
