@@ -59,12 +59,14 @@ def is_loopback(ip: str) -> bool:
     return address is not None and address.is_loopback
 
 
+@lru_cache(maxsize=4096)
 def is_local(ip: str) -> bool:
     """True for a loopback, link-local or unspecified address; False for anything that is not an address."""
     address = parse_ip(ip)
     return address is not None and (address.is_unspecified or _within(address, _LINK))
 
 
+@lru_cache(maxsize=4096)
 def is_private(ip: str) -> bool:
     """True for an address that the Internet does not route to us: private use, loopback or link-local."""
     address = parse_ip(ip)

@@ -120,12 +120,16 @@ class HookRunner:
             if skipped and call.name in skipped:
                 continue
             verdict = self._ask(call, hook, subject, args)
+            if verdict is CONTINUE:
+                continue
             if verdict.code is CONT:
                 said = verdict if verdict.message is not None else said
                 continue
             if self._logger.level >= INFO:
                 self._log_verdict(call, hook, subject, args, verdict)
-            if hook not in ASK_EVERYBODY and not self._pardoned(call, hook, subject, args, verdict):
+            if verdict.code in REJECTIONS and self._pardoned(call, hook, subject, args, verdict):
+                continue
+            if hook not in ASK_EVERYBODY:
                 return verdict
         return said
 
@@ -186,7 +190,7 @@ class HookRunner:
 
     def _pardoned(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...], verdict: Verdict) -> bool:
         chain = self.chains["deny"]
-        if not chain or verdict.code not in REJECTIONS or hook in NO_PARDON:
+        if not chain or hook in NO_PARDON or hook in ASK_EVERYBODY:
             return False
         denial = Denial(verdict.code, verdict.message, call.name, call.function, hook, args)
         return self._run(chain, "deny", subject, (denial,)).code is OK

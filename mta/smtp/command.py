@@ -29,12 +29,12 @@ def parse_command(line: bytes) -> tuple[str, str]:
 
     Raises ProtocolError for bytes that are not UTF-8 and for NUL, CR and LF.
     """
-    if _FORBIDDEN.search(line):
-        raise ProtocolError(_BAD_CHARACTER)
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        raise ProtocolError(_NOT_UTF8) from None
+        raise ProtocolError(_BAD_CHARACTER if _FORBIDDEN.search(line) else _NOT_UTF8) from None
+    if not text.isprintable() and _FORBIDDEN.search(line):
+        raise ProtocolError(_BAD_CHARACTER)
     verb, _, argument = text.partition(" ")
     # Only ASCII letters may change case: the upper case of U+0131 is the letter I, and no verb has it.
     return verb.upper() if verb.isascii() else verb, argument.strip()

@@ -52,7 +52,8 @@ class HiddenEnd:
         """True when such a line ends in this piece."""
         if not piece:
             return False
-        if piece.find(b"\0") < 0 and len(self._open) <= 2:  # `in` first tries the bytes as a number, for a microsecond
+        # Not `in`: that first tries the bytes as a number, which takes a microsecond.
+        if piece.find(b"\0") < 0 and len(self._open) <= 2:
             self._open = b"\r\n" if piece.endswith(b"\r\n") else b""
             return False
         data = self._open + piece
