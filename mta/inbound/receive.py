@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mta.inbound import content, session_events
 from mta.inbound.answers import refuse
-from mta.inbound.intake import Intake
+from mta.inbound.intake import Intake, take_whole
 from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
@@ -18,6 +18,7 @@ from mta.smtp.reply import Reply
 if TYPE_CHECKING:
     from mta.connection import Connection
     from mta.inbound.session import Session
+    from mta.net.wire import Wire
     from mta.plugin.verdict import Verdict
     from mta.transaction import Transaction
 
@@ -25,6 +26,7 @@ GO_AHEAD = Reply(354, "go ahead, make my day")
 MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
 NO_QUEUE = Refusal(451, "4.3.5", "no queue took the message")
 DATA_READ_SIZE = 65_536
+FINAL_DOT = 3  # octets, with its CRLF
 
 
 def receive(session: Session) -> Reply:
@@ -61,20 +63,28 @@ def conclude(session: Session, transaction: Transaction, refusal: Reply | None) 
 
 def _take_in(session: Session, transaction: Transaction) -> Reply | None:
     """Read up to the final dot, always: the dialogue can only go on behind it."""
-    wire = session.wire
+    wire, settings = session.wire, session.service.settings
     utf8 = "SMTPUTF8" in transaction.params
+    chunk = _read(wire)
+    size = take_whole(chunk, transaction.message_stream, settings, utf8)
+    if size:
+        session.connection.totalbytes += size
+        if len(chunk) > size + FINAL_DOT:
+            wire.unread(chunk[size + FINAL_DOT :])
+        return None
+    return _take_pieces(session, transaction, chunk, utf8)
+
+
+def _take_pieces(session: Session, transaction: Transaction, chunk: bytes, utf8: bool) -> Reply | None:
+    """The same for a message that does not come in one chunk, or has to be looked at closely; chunk: its beginning."""
+    wire = session.wire
     intake = Intake(transaction.message_stream, session.service.settings, utf8)
-    pace: Pace | None = None  # most messages come in one piece
+    pace = Pace(wire, session.service.settings)
+    intake.feed(chunk)
     while not intake.done:
-        chunk = wire.read_chunk(DATA_READ_SIZE)
-        if not chunk:
-            raise EOFError("the client closed the connection inside DATA")
-        intake.feed(chunk)
-        if not intake.done:
-            pace = pace or Pace(wire, session.service.settings)
-            pace.received(intake.received)
-    if pace is not None:
-        pace.end()
+        pace.received(intake.received)
+        intake.feed(_read(wire))
+    pace.end()
     if intake.rest:
         wire.unread(intake.rest)
     session.connection.totalbytes += intake.received
@@ -87,6 +97,13 @@ def _take_in(session: Session, transaction: Transaction) -> Reply | None:
     if intake.too_big:
         return refuse("max_data_exceeded", session.run_hook("max_data_exceeded")) or intake.fault
     return intake.fault
+
+
+def _read(wire: Wire) -> bytes:
+    chunk = wire.read_chunk(DATA_READ_SIZE)
+    if not chunk:
+        raise EOFError("the client closed the connection inside DATA")
+    return chunk
 
 
 def _check(session: Session, transaction: Transaction) -> Reply | None:

@@ -328,9 +328,10 @@ class Session:
     def run_hook(self, hook: str, *args: object) -> Verdict:
         """Ask the plugins about this connection."""
         hooks = self.service.hooks
-        if not hooks.chains[hook]:
+        chain = hooks.chains[hook]
+        if not chain:
             return CONTINUE
-        verdict = hooks.run(hook, self.connection, *args)
+        verdict = hooks.ask(chain, hook, self.connection, args)
         if verdict is not CONTINUE and verdict.code in REFUSALS:
             self.refused_by = verdict.plugin
         return verdict

@@ -6,6 +6,18 @@ MIN_LIMIT = 64
 CONTINUES = b"\r\n "
 
 
+def has_long_line(message: bytes, limit: int) -> bool:
+    """True when a LineFolder of this limit would fold a line of this message, which ends with CRLF."""
+    limit = max(limit, MIN_LIMIT)
+    start, last = 0, len(message) - limit + 1
+    while start <= last:
+        newline = message.rfind(b"\n", start, start + limit)
+        if newline < 0:
+            return True
+        start = newline + 1
+    return False
+
+
 class LineFolder:
     """Takes a message in pieces, cut anywhere but between CR and LF, and folds each line that is longer than the limit.
 

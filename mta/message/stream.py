@@ -82,6 +82,10 @@ class MessageStream:
         elif len(self._pieces) - self._sealed >= MAX_PIECES:
             self._join_pieces()
 
+    def takes(self, size: int) -> bool:
+        """True when a body of so many bytes stays in memory, where appending can not fail."""
+        return self._file is None and size <= self._limit
+
     @property
     def in_memory(self) -> bool:
         """False when the body is in a file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gevent import GreenletExit, getcurrent
@@ -100,9 +100,7 @@ class HookRunner:
         fail or take too long are logged and answered for; of theirs only ClientGone comes through. KeyError: no such hook.
         """
         chain = self.chains[hook]
-        if not chain:
-            return CONTINUE
-        return self._run(chain, hook, subject, args)
+        return self.ask(chain, hook, subject, args) if chain else CONTINUE
 
     def on_record(self, record: Record) -> bool:
         """Run hook log, for Logger.plugins_ready: True when the record may be written."""
@@ -113,9 +111,12 @@ class HookRunner:
         for plugin in self._plugins:
             self._ask(Call(plugin, _shutdown_of(plugin), 0, plugin.timeout or 0.0), "shutdown", None, ())
 
-    def _run(self, chain: tuple[Call, ...], hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+    def ask(self, chain: tuple[Call, ...], hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
+        """As run, for who has looked at `chains` to see that there is somebody to ask."""
         said = CONTINUE
-        skipped = _skipped_by(subject)
+        transaction = getattr(subject, "transaction", None)
+        # Past Notes.get, which would take the name for a path if the note is not there.
+        skipped = None if transaction is None else dict.get(transaction.notes, "skip_plugins")
         for call in chain:
             if skipped and call.name in skipped:
                 continue
@@ -143,7 +144,9 @@ class HookRunner:
                 return as_verdict(call.method(subject, *args), call.name)
             with Deadline(call.timeout) as deadline:
                 answer = call.method(subject, *args)
-            return self._timed_out(call, hook, subject) if deadline.over else as_verdict(answer, call.name)
+            if deadline.over:
+                return self._timed_out(call, hook, subject)
+            return CONTINUE if answer is None else as_verdict(answer, call.name)
         except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
             raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
         except TooManyParts as error:
@@ -193,7 +196,7 @@ class HookRunner:
         if not chain or hook in NO_PARDON or hook in ASK_EVERYBODY:
             return False
         denial = Denial(verdict.code, verdict.message, call.name, call.function, hook, args)
-        return self._run(chain, "deny", subject, (denial,)).code is OK
+        return self.ask(chain, "deny", subject, (denial,)).code is OK
 
     def _log_verdict(
         self, call: Call, hook: str, subject: Any, args: tuple[Any, ...], verdict: Verdict
@@ -212,12 +215,6 @@ def _shutdown_of(plugin: Plugin) -> HookMethod:
         plugin.shutdown()
 
     return shutdown
-
-
-def _skipped_by(subject: Any) -> Container[str]:
-    transaction = getattr(subject, "transaction", None)
-    # Past Notes.get, which would take the name for a path if the note is not there.
-    return dict.get(transaction.notes, "skip_plugins") or () if transaction is not None else ()
 
 
 def _shown(hook: str, verdict: Verdict) -> str:

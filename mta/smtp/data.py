@@ -25,6 +25,17 @@ def has_bare_newline(data: bytes) -> bool:
     return decoder.newlines not in _SOUND
 
 
+def whole(chunk: bytes) -> int:
+    """Where the message ends in the first chunk after DATA, behind its last CRLF, when it is all there and nothing is wrong with it.
+
+    0 when a DataDecoder has to look: the end is still to come, it is the whole message, or there is a bare newline or a NUL.
+    """
+    end = chunk.find(END) + 2
+    if end < 2 or chunk.startswith(b".\r\n") or chunk.find(b"\0", 0, end) >= 0:
+        return 0
+    return 0 if has_bare_newline(chunk[:end]) else end
+
+
 def held_back(data: bytes) -> int:
     """How many bytes at the end of data may be the beginning of the end of data."""
     for length in (4, 3, 2, 1):

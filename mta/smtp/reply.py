@@ -48,21 +48,20 @@ class Reply:
     ) -> None:
         if not isinstance(text, str):
             text = "\n".join(text)
-        fill = object.__setattr__
-        fill(self, "code", code)
         # No line feed, and short in any encoding.
         plain = len(text) < MAX_TEXT_OCTETS // 4 and text.isprintable()
-        fill(self, "lines", (text,) if plain else _lines(text))
-        fill(self, "enhanced", enhanced)
-        fill(self, "close", close)
-        fill(self, "_bytes", b"")
+        _fill_code(self, code)
+        _fill_lines(self, (text,) if plain else _lines(text))
+        _fill_enhanced(self, enhanced)
+        _fill_close(self, close)
+        _fill_bytes(self, b"")
 
     def to_bytes(self, prefix: str = "") -> bytes:
         """The reply as it goes over the wire, CRLF included; prefix is put before the text of every line."""
         if prefix:
             return self._encode(prefix)
         if not self._bytes:
-            object.__setattr__(self, "_bytes", self._encode(""))
+            _fill_bytes(self, self._encode(""))
         return self._bytes
 
     def _encode(self, prefix: str) -> bytes:
@@ -103,6 +102,14 @@ class Reply:
 
     def __reduce__(self) -> tuple[type[Reply], tuple[int, tuple[str, ...], str | None, bool]]:
         return Reply, self._value()
+
+
+# Past __setattr__, which refuses: half the price of object.__setattr__, and every command makes a reply.
+_fill_code = Reply.__dict__["code"].__set__
+_fill_lines = Reply.__dict__["lines"].__set__
+_fill_enhanced = Reply.__dict__["enhanced"].__set__
+_fill_close = Reply.__dict__["close"].__set__
+_fill_bytes = Reply.__dict__["_bytes"].__set__
 
 
 class ProtocolError(Exception):
