@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import fanout, memory, report, sessions, throughput
+from tests.bench import fanout, hub, laws, memory, report, scaling, sessions, standing, throughput
+from tests.bench.figure import Figure
 from tests.bench.load import LoadFailed
-from tests.bench.memory import MemoryResult
 from tests.bench.rows import FANOUT_ROWS, SESSION_ROWS, chosen, every_row, matches
 from tests.bench.servers import HARAKA, OURS
 from tests.bench.throughput import Plan, Result
@@ -34,7 +34,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every sample to a file")
     parser.add_argument("--rounds", type=int, metavar="N", help="runs a row and server (3, quick: 2)")
     parser.add_argument(
-        "--idle", type=int, action="append", metavar="N", help="idle connections (1000); may repeat"
+        "--idle", type=int, action="append", metavar="N", help="idle connections (10000); may repeat"
+    )
+    parser.add_argument("--laws", action="store_true", help="the scaling laws alone, and none of the rows")
+    parser.add_argument(
+        "--long", action="store_true", help="everything at full size, with the laws, and 1 000 000 entries"
     )
     parser.add_argument("--server", choices=[HARAKA, OURS], help="measure one of the two alone")
     return parser.parse_args(argv)
@@ -95,10 +99,10 @@ def run_sessions(options: argparse.Namespace, names: list[str], work: Path) -> l
 
 def run_fanout(
     options: argparse.Namespace, names: list[str], work: Path
-) -> tuple[list[Result], list[MemoryResult]]:
+) -> tuple[list[Result], list[Figure]]:
     rows = chosen(FANOUT_ROWS, options.only, options.quick)
     loads: list[Result] = []
-    sizes: list[MemoryResult] = []
+    sizes: list[Figure] = []
     if rows:
         print("\n" + report.header("one message to many", "rcpt"), flush=True)
     for row in rows:
@@ -109,16 +113,42 @@ def run_fanout(
     return loads, sizes
 
 
-def run_memory(options: argparse.Namespace, names: list[str], work: Path) -> list[MemoryResult]:
+def run_memory(options: argparse.Namespace, names: list[str], work: Path) -> list[Figure]:
     rounds = 1 if options.quick else options.rounds or FULL.rounds
-    wanted = [name for name in memory.row_names(options.idle or [1000]) if matches(name, options.only)]
-    results: list[MemoryResult] = []
+    wanted = [name for name in memory.ROW_NAMES if matches(name, options.only)]
+    results: list[Figure] = []
     if wanted:
         print("\n" + report.MEMORY_HEADER, flush=True)
     for name in wanted:
         result = memory.measure(name, names, work, rounds)
         print(report.memory_line(result), flush=True)
         results.append(result)
+    return results
+
+
+def run_standing(
+    options: argparse.Namespace, names: list[str], work: Path, held: list[hub.Part]
+) -> list[Figure]:
+    results: list[Figure] = []
+    for figure in standing.run(
+        names,
+        work,
+        only=options.only,
+        rounds=options.rounds or FULL.rounds,
+        long=options.long,
+        counts=options.idle or [standing.IDLE],
+        held=held,
+    ):
+        print(report.memory_line(figure), flush=True)
+        results.append(figure)
+    return results
+
+
+def run_laws(options: argparse.Namespace, work: Path) -> list[laws.Law]:
+    results: list[laws.Law] = []
+    for law in scaling.run(work, only=options.only, rounds=plan_of(options).rounds, long=options.long):
+        print(*law.lines(), sep="\n", end="\n\n", flush=True)
+        results.append(law)
     return results
 
 
@@ -129,15 +159,25 @@ def main(argv: Sequence[str]) -> int:
     names = [options.server] if options.server else [HARAKA, OURS]
     work = haraka_js.WORK / "run"
     shutil.rmtree(work, ignore_errors=True)
+    loads: list[Result] = []
+    sizes: list[Figure] = []
+    found: list[laws.Law] = []
+    held: list[hub.Part] = []
     try:
-        loads = run_throughput(options, names, work) + run_sessions(options, names, work)
-        many, held = run_fanout(options, names, work)
-        sizes = held + run_memory(options, names, work)
+        if not options.laws:
+            loads = run_throughput(options, names, work) + run_sessions(options, names, work)
+            many, sizes = run_fanout(options, names, work)
+            loads += many
+            held = [each for load in loads for each in load.hub]
+            sizes += run_memory(options, names, work) + run_standing(options, names, work, held)
+        if options.laws or options.long:
+            found = run_laws(options, work)
     except (StartupFailed, LoadFailed) as error:
         print(f"a server failed: {error}", file=sys.stderr)
         return 1
+    print(*map(hub.line, held), sep="\n")
     if options.json:
-        report.write_json(options.json, loads + many, sizes)
+        report.write_json(options.json, loads, sizes, [law.part(OURS) for law in found], held)
     return 0
 
 

@@ -8,13 +8,14 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from tests.bench.figure import Figure
 from tests.bench.load import Sample
-from tests.bench.memory import MemoryResult
 from tests.bench.servers import HARAKA, OURS
 from tests.bench.throughput import Result
 
-MEMORY_HEADER = f"{'memory':<24} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
+MEMORY_HEADER = f"{'figure':<24} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
 
 
 def header(load: str, unit: str) -> str:
@@ -50,16 +51,23 @@ def line(result: Result) -> str:
     return text + failed
 
 
-def memory_line(result: MemoryResult) -> str:
+def memory_line(result: Figure) -> str:
     figures = [
         f"{_spread(values, 1)} {result.unit} {result.per}" if (values := result.values.get(name)) else "-"
         for name in (HARAKA, OURS)
     ]
     aim = f"< {result.aim} {result.unit}" if result.aim else "-"
-    return f"{result.name:<24} {figures[0]:>26} {figures[1]:>26} {aim:>16}"
+    line = f"{result.name:<24} {figures[0]:>26} {figures[1]:>26} {aim:>16}"
+    return line + "".join(f"\n    {name} failed: {why}" for name, why in result.failures.items())
 
 
-def write_json(path: Path, results: Sequence[Result], memory: Sequence[MemoryResult]) -> None:
+def write_json(
+    path: Path,
+    results: Sequence[Result],
+    figures: Sequence[Figure],
+    laws: Sequence[dict[str, Any]],
+    hub: Sequence[dict[str, Any]],
+) -> None:
     """Write every sample, so that two runs can be compared."""
     content = {
         "machine": {
@@ -78,6 +86,8 @@ def write_json(path: Path, results: Sequence[Result], memory: Sequence[MemoryRes
             }
             for result in results
         ],
-        "memory": [{"row": result.name, "unit": result.unit, **result.values} for result in memory],
+        "figures": [figure.part() for figure in figures],
+        "laws": laws,
+        "hub": hub,
     }
     path.write_text(json.dumps(content, indent=2) + "\n")

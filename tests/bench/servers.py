@@ -77,13 +77,14 @@ def build(
     large: bool = False,
     paused: bool = False,
     tls: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Server:
     """Return a server in a new directory, not yet started.
 
     large: it takes 200 MB, with spool_after set. paused: nothing leaves the queue. tls: its key and certificate files, and
-    it takes submissions of one user.
+    it takes submissions of one user. extra: more configuration files.
     """
-    files = {**COMMON, **(SUBMISSION if tls else {}), **(tls or {})}
+    files = {**COMMON, **(SUBMISSION if tls else {}), **(tls or {}), **(extra or {})}
     if large:
         files["connection.ini"] = _large_messages(directory)
     if paused:
