@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from email import policy
+from email.message import Message
 from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -19,7 +19,7 @@ from mta.outbound.tls_tally import Policy, PolicyTally
 
 VERSION = "v=TLSRPTv1"
 MAX_TARGETS = 4  # of one domain; more would make us their megaphone
-_POLICY = policy.compat32.clone(linesep="\r\n")
+_POLICY = Message().policy.clone(linesep="\r\n")
 
 
 @dataclass(frozen=True, slots=True)
