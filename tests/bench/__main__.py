@@ -175,7 +175,8 @@ def main(argv: Sequence[str]) -> int:
     except (StartupFailed, LoadFailed) as error:
         print(f"a server failed: {error}", file=sys.stderr)
         return 1
-    print(*map(hub.line, held), sep="\n")
+    for part in held:
+        print(hub.line(part))
     if options.json:
         report.write_json(options.json, loads, sizes, [law.part(OURS) for law in found], held)
     return 0
