@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from mta.control.client import ControlClient
+from mta.control.client import ControlClient, NotRunning
 from mta.outbound.spool_directory import state_directory
 from tests.bench.servers import OURS
 
@@ -40,14 +41,19 @@ def read(server: Watched) -> Busy:
 
 
 def read_all(contenders: Sequence[Named]) -> dict[str, Busy]:
-    """Return what those of a row have counted that are this server, by name."""
-    return {each.name: read(each.server) for each in contenders if each.name.startswith(OURS)}
+    """Return what those of a row have counted that are this server and still run, by name."""
+    found = {}
+    for each in contenders:
+        if each.name.startswith(OURS):
+            with suppress(NotRunning):
+                found[each.name] = read(each.server)
+    return found
 
 
 def parts(row: str, before: Mapping[str, Busy], after: Mapping[str, Busy]) -> Iterator[Part]:
     """Yield how long each held its loop between two looks at all; a row of the second and further ones has their name in it."""
-    for name, busy in after.items():
-        yield part(row if name == OURS else f"{row}, {name}", before[name], busy)
+    for name in [name for name in after if name in before]:
+        yield part(row if name == OURS else f"{row}, {name}", before[name], after[name])
 
 
 def since_start(row: str, server: Watched) -> Part:
