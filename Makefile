@@ -32,7 +32,7 @@ lint: $(VENV)/.ready-lint
 docs: $(VENV)/.ready
 	$(BIN)/python -m tests.support.api_page
 
-bench: $(VENV)/.ready-test
+bench: $(VENV)/.ready-bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(READY): setup.py mta/version.py
@@ -43,6 +43,10 @@ $(READY): setup.py mta/version.py
 
 $(VENV)/.ready-test: $(READY)
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.ready-test
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(VENV)/.ready-test
