@@ -41,6 +41,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every sample to a file")
     parser.add_argument("--rounds", type=int, metavar="N", help="runs a row and server (5, quick: 2)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="about how long a run takes (1.0)")
+    parser.add_argument(
+        "--warm-up", type=int, metavar="N", help="messages before a server is measured (4000)"
+    )
     parser.add_argument(
         "--idle", type=int, action="append", metavar="N", help="idle connections (1000); may repeat"
     )
@@ -72,15 +76,17 @@ def prepare(options: argparse.Namespace) -> bool:
         try:
             haraka_js.install_plugins()
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"npm could not install Haraka {haraka_js.VERSION}: {error}", file=sys.stderr)
-            return False
-    memory.raise_file_limit()
+            print(
+                f"npm could not install Haraka {haraka_js.VERSION} and its plugins: {error}", file=sys.stderr
+            )
+            return haraka_js.installed()
     return True
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else FULL
-    return Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
+    warm_up = plan.warm_up if options.warm_up is None else options.warm_up
+    return Plan(options.rounds or plan.rounds, options.seconds or plan.seconds, warm_up)
 
 
 class Bench:
@@ -95,14 +101,23 @@ class Bench:
         self.laws: list[document.Part] = []
         self.hub: list[document.Part] = []
 
-    def run(self) -> None:
-        """Measure all that is asked for. Raises StartupFailed, LoadFailed."""
-        self.throughput()
-        self.latency()
-        self.sessions()
-        self.fanout()
-        self.memory()
-        self.comparisons()
+    def run(self) -> bool:
+        """Measure all that is asked for; False when a part of it ended early because a server failed."""
+        whole = True
+        for part in (
+            self.run_throughput,
+            self.run_latency,
+            self.run_sessions,
+            self.run_fanout,
+            self.run_memory,
+        ):
+            try:
+                part()
+            except (StartupFailed, LoadFailed) as error:
+                print(f"a server failed: {error}", file=sys.stderr)
+                whole = False
+        self.run_comparisons()
+        return whole
 
     def of(self, row: rows.Named) -> list[str]:
         """Return who takes part in a row."""
@@ -116,30 +131,30 @@ class Bench:
         print(report.block(result), end="\n\n", flush=True)
         self.rows.append(result)
 
-    def throughput(self) -> None:
-        wanted = {row: names for row in self.chosen(list(rows.every_row())) if (names := self.of(row))}
+    def run_throughput(self) -> None:
+        wanted = {row: takers for row in self.chosen(list(rows.every_row())) if (takers := self.of(row))}
         for kind in dict.fromkeys(row.kind for row in wanted):
-            of_kind = {row: names for row, names in wanted.items() if row.kind == kind}
+            of_kind = {row: takers for row, takers in wanted.items() if row.kind == kind}
             for result in throughput.measure(kind, of_kind, self.work, self.plan):
                 self.add(result)
 
-    def latency(self) -> None:
+    def run_latency(self) -> None:
         for row in self.chosen(rows.LATENCY_ROWS):
             if takers := self.of(row):
                 self.add(latency.measure(row, takers, self.work, self.plan))
 
-    def sessions(self) -> None:
+    def run_sessions(self) -> None:
         for row in self.chosen(rows.SESSION_ROWS):
             for result in sessions.measure([row], self.of(row), self.work, self.plan):
                 self.add(result)
 
-    def fanout(self) -> None:
+    def run_fanout(self) -> None:
         for row in self.chosen(rows.FANOUT_ROWS):
             result, sizes = fanout.measure(row, self.of(row), self.work, self.plan.rounds)
             self.add(result)
             self.add_sizes(sizes)
 
-    def memory(self) -> None:
+    def run_memory(self) -> None:
         rounds = 1 if self.options.quick else self.plan.rounds
         for name in memory.row_names(self.options.idle or [1000]):
             if rows.matches(name, self.options.only):
@@ -152,7 +167,7 @@ class Bench:
             self.figures.append(document.figure(size))
         print()
 
-    def comparisons(self) -> None:
+    def run_comparisons(self) -> None:
         for promise, found in comparisons.measured(self.rows):
             print(comparisons.line(promise, found), flush=True)
             self.figures.append(comparisons.figure(promise, found))
@@ -164,17 +179,16 @@ def main(argv: Sequence[str]) -> int:
         return 2
     work = haraka_js.WORK / "run"
     shutil.rmtree(work, ignore_errors=True)
+    memory.raise_file_limit()
+    print(report.LEGEND, end="\n\n")
     bench = Bench(options, work)
     try:
-        bench.run()
-    except (StartupFailed, LoadFailed) as error:
-        print(f"a server failed: {error}", file=sys.stderr)
-        return 1
+        whole = bench.run()
     finally:
         if options.json:
             parts = bench.rows, bench.figures, bench.laws, bench.hub
             document.write(options.json, document.compose(bench.plan, *parts))
-    return 0
+    return 0 if whole else 1
 
 
 if __name__ == "__main__":

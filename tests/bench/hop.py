@@ -43,7 +43,7 @@ class Hop:
 
     def times(self, since: int) -> list[float]:
         """Return how long each message took from its stamp to its end of data here, in ms, those after the first `since`."""
-        return self._record[2 + since : 2 + self.timed].tolist()
+        return list(map(float, self._record[2 + since : 2 + self.timed]))
 
     def close(self) -> None:
         self.process.terminate()

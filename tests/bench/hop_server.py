@@ -75,7 +75,7 @@ class Session:
                     self.rcpts, self.refusal = 0, b""
                 self.replies.append(b"250 2.0.0 ok")
 
-    def rcpt(self, line: bytes) -> None:
+    def rcpt(self, line: bytearray) -> None:
         number = NUMBER.search(line)
         residue = int(number[1]) % 20 if number else -1
         refusal = REFUSALS.get(residue, b"")

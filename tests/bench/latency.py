@@ -18,12 +18,12 @@ from tests.bench.hop import Hop
 from tests.bench.load import RUN_LIMIT, Loaded, LoadFailed, Sample, run, settled_cpu
 from tests.bench.names import HARAKA
 from tests.bench.rows import LatencyRow
-from tests.bench.throughput import Plan, Result, by_turns
+from tests.bench.throughput import Plan, Result, by_turns, reason
 from tests.support import proc
 from tests.support.server import StartupFailed, eventually
 
 SHARE = 0.6  # of Haraka's messages a second
-SECONDS = 4.0  # a run: for some hundreds of messages, so that a percentile says something
+LONGER = 4.0  # than other runs: for some hundreds of messages, so that a percentile says something
 PROBE_SECONDS = 2.0
 
 
@@ -93,7 +93,7 @@ def measure(row: LatencyRow, names: Sequence[str], work: Path, plan: Plan) -> Re
         rate = asked.capacity(row) * SHARE
         print(f"{rate:.0f} messages/s, {SHARE:.0%} of what {asked.name} can do:", flush=True)
         contenders = [replace(contender, rate=rate) for contender in ready]
-        result = by_turns(row, contenders, replace(plan, seconds=SECONDS))
+        result = by_turns(row, contenders, replace(plan, seconds=plan.seconds * LONGER))
     result.failures |= failures
     return result
 
@@ -115,6 +115,6 @@ def _started(
             contender = Contender(name, stack.enter_context(server), hop)
             run(contender.server, hop, count=plan.warm_up, size=1024, connections=10, kept=True)
         except (LoadFailed, StartupFailed) as error:
-            failures[name] = " ".join(str(error).split())[-500:]
+            failures[name] = reason(error)
         else:
             yield contender

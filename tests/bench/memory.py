@@ -22,7 +22,7 @@ LARGE = 100 * 1024 * 1024
 
 @dataclass
 class MemoryResult:
-    """One row: a figure by server, in `unit`, `per` something; it should stay below `aim`."""
+    """One row: a figure by server, in `unit`, `per` something; it should not be above `aim`."""
 
     name: str
     unit: str
@@ -44,7 +44,7 @@ def row_names(idle: Sequence[int]) -> list[str]:
 def measure(name: str, servers: Sequence[str], work: Path, rounds: int) -> MemoryResult:
     """Measure the row of this name, a new process for each server and round."""
     large = name.startswith("memory 100m")
-    result = MemoryResult(name, "MB", "growth", 8) if large else MemoryResult(name, "KB", "a connection", 20)
+    result = MemoryResult(name, "MB", "growth", 8) if large else MemoryResult(name, "KB", "a connection", 10)
     for number in range(rounds):
         for server in servers:
             directory = work / f"{name.replace(' ', '-')}-{server}-{number}"

@@ -10,7 +10,10 @@ from tests.bench.memory import MemoryResult
 from tests.bench.names import HARAKA, OURS
 from tests.bench.throughput import Result
 
-MEMORY_HEADER = f"{'memory':<24} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
+LEGEND = (
+    "Medians (lowest-highest) of the runs: rate, processor time of the server and all its processes for each, their greatest\n"
+    "memory, and rate and processor time to Haraka's."
+)
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -45,11 +48,16 @@ def _lines(result: Result) -> Iterator[str]:
     for name in sorted(result.samples, key=lambda name: (name != HARAKA, name != OURS)):
         samples = result.samples[name]
         yield (
-            f"  {name:<15}{spread([s.rate for s in samples], 0):>22} {result.row.unit}/s"
+            f"  {name:<15}{_rates(samples):>22} {result.row.unit}/s"
             f"{spread([s.cpu_ms for s in samples], 3):>26} ms CPU{_memory(samples):>9}"
             f"{_times(result, name)}{_latency(samples)}"
         )
     yield from (f"  {name:<15} not measured: {why}" for name, why in result.failures.items())
+
+
+def _rates(samples: Sequence[Sample]) -> str:
+    rates = [sample.rate for sample in samples]
+    return spread(rates, 0 if median(rates) > 100 else 1)
 
 
 def _memory(samples: Sequence[Sample]) -> str:
@@ -75,5 +83,5 @@ def memory_line(result: MemoryResult) -> str:
         f"{spread(values, 1)} {result.unit} {result.per}" if (values := result.values.get(name)) else "-"
         for name in (HARAKA, OURS)
     ]
-    aim = f"< {result.aim} {result.unit}" if result.aim else "-"
-    return f"{result.name:<24} {figures[0]:>26} {figures[1]:>26} {aim:>16}"
+    aim = f"   (at most {result.aim} {result.unit})" if result.aim else ""
+    return f"{result.name:<26} Haraka {figures[0]}   ours {figures[1]}{aim}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeAlias
+from types import TracebackType
+from typing import Protocol, TypeAlias
 
 from tests.bench import kinds
 from tests.bench.kinds import COMMON, DISCARD, SUBMISSION
@@ -91,11 +91,17 @@ def build(
     return BUILDERS[name](directory, files, next_hop)
 
 
-class Running(Loaded, AbstractContextManager["Running"]):
-    """A server to be started and stopped by `with`."""
+class Startable(Protocol):
+    """A server that `with` starts and stops."""
+
+    def __enter__(self) -> Loaded: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 
-def contender(name: str, kind: str, directory: Path, next_hop: int | None) -> Running:
+def contender(name: str, kind: str, directory: Path, next_hop: int | None) -> Startable:
     """Return anybody, set up for a kind of row and not yet started; `next_hop` is the sink's port where the kind has one.
 
     Raises LoadFailed when a peer can not be had here.

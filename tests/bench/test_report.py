@@ -12,7 +12,7 @@ from tests.bench import comparisons, document, report
 from tests.bench.latency import percentile
 from tests.bench.load import Sample
 from tests.bench.memory import MemoryResult
-from tests.bench.rows import LatencyRow, Row
+from tests.bench.rows import LATENCY_ROWS, LatencyRow, Row, every_row
 from tests.bench.throughput import Plan, Result
 
 
@@ -36,7 +36,9 @@ def test_ratios_are_those_of_medians(result: Result) -> None:
 def test_a_block_has_a_line_for_each_server(result: Result) -> None:
     head, haraka, ours, postfix = report.block(result).splitlines()
     assert head.startswith("relay 1k c10 kept") and "reach 0.15, dream 0.09" in head
-    assert haraka.split()[:3] == ["Haraka", "100", "(2-100)"] and "90 MB" in haraka and " x " not in haraka
+    assert (
+        haraka.split()[:3] == ["Haraka", "100.0", "(2.0-100.0)"] and "90 MB" in haraka and " x " not in haraka
+    )
     assert ours.split()[:3] == ["ours", "500", "(500-5000)"] and "5.00 x rate  0.125 x CPU" in ours
     assert postfix.split() == ["Postfix", "not", "measured:", "it", "is", "not", "here"]
 
@@ -109,7 +111,5 @@ def test_a_promise_about_two_servers_is_a_figure(result: Result) -> None:
 
 
 def test_every_promise_names_a_row_that_is_there() -> None:
-    from tests.bench.rows import LATENCY_ROWS, every_row
-
     there = {row.name for row in (*every_row(), *LATENCY_ROWS)}
     assert {promise.row for promise in comparisons.PROMISES} <= there

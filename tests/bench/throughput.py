@@ -15,6 +15,7 @@ from tests.bench.rows import Named, Row
 from tests.support.server import StartupFailed
 from tests.support.sink import PostfixSink
 
+REASON_LENGTH = 90
 WARM_UP_BATCH = 500
 WARM_UP_SECONDS = 10.0  # enough for a server that a delay at each message holds up
 
@@ -96,7 +97,7 @@ def measure(kind: str, rows: Mapping[Row, Sequence[str]], work: Path, plan: Plan
                 contenders.append(_start(name, kind, work, stack))
                 contenders[-1].warm_up(plan.warm_up)
             except (LoadFailed, StartupFailed) as error:
-                failures[name] = " ".join(str(error).split())[-500:]
+                failures[name] = reason(error)
         ready = [contender for contender in contenders if contender.name not in failures]
         for row, names in rows.items():
             result = by_turns(row, [contender for contender in ready if contender.name in names], plan)
@@ -113,6 +114,12 @@ def _start(name: str, kind: str, work: Path, stack: ExitStack) -> Contender:
         sink = stack.enter_context(Hop(directory / "hop") if mixed else PostfixSink(directory / "sink"))
     server = servers.contender(name, kind, directory / "server", sink.port if sink else None)
     return Contender(name, stack.enter_context(server), sink, mixed)
+
+
+def reason(error: Exception) -> str:
+    """Return why a server is not measured: of what it printed the last line."""
+    last = str(error).strip().splitlines()[-1]
+    return last if len(last) <= REASON_LENGTH else f"{last[:REASON_LENGTH]} ..."
 
 
 def by_turns(row: Measured, contenders: Sequence[Runs[Measured]], plan: Plan) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from tests.bench.load import LoadFailed
@@ -39,7 +40,10 @@ class PostfixServer(Postfix):
         return proc.rss_kib(self.pid)
 
     def __enter__(self) -> PostfixServer:
-        super().__enter__()
+        try:
+            super().__enter__()
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            raise LoadFailed(f"Postfix does not start: {error}") from error
         if not eventually(lambda: greets(self.port), START_SECONDS):
             super().__exit__()
             raise LoadFailed("Postfix does not greet")
