@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench import latency_load, servers
 from tests.bench.hop import Hop
-from tests.bench.load import RUN_LIMIT, Loaded, LoadFailed, Sample, run, settled_cpu
+from tests.bench.load import RUN_LIMIT, Loaded, LoadFailed, Sample, run, settled_cpu, warm_up
 from tests.bench.names import HARAKA
 from tests.bench.rows import LatencyRow
 from tests.bench.throughput import Plan, Result, by_turns, reason
@@ -113,7 +113,7 @@ def _started(
             hop = stack.enter_context(Hop(place / "hop"))
             server = servers.contender(name, row.kind, place / "server", hop.port)
             contender = Contender(name, stack.enter_context(server), hop)
-            run(contender.server, hop, count=plan.warm_up, size=1024, connections=10, kept=True)
+            warm_up(contender.server, hop, plan.warm_up)
         except (LoadFailed, StartupFailed) as error:
             failures[name] = reason(error)
         else:

@@ -12,6 +12,8 @@ from tests.support.needs import find_program
 from tests.support.server import eventually
 
 RUN_LIMIT = 300.0  # seconds after which a run counts as failed
+WARM_UP_BATCH = 500
+WARM_UP_SECONDS = 10.0  # enough for a server that a delay at each message holds up
 
 
 class LoadFailed(Exception):
@@ -105,6 +107,15 @@ def run(
         raise LoadFailed(f"{sink.count - before} of {count} messages reached the sink")
     seconds = time.monotonic() - start
     return Sample(count, seconds, settled_cpu(server) - cpu, proc.peak_rss_kib(server.pid) / 1024)
+
+
+def warm_up(server: Loaded, sink: Counting | None, count: int) -> None:
+    """Send about so many small messages, for a limited time. Raises LoadFailed."""
+    spent = 0.0
+    for _ in range(0, count, WARM_UP_BATCH):
+        spent += run(server, sink, count=WARM_UP_BATCH, size=1024, connections=10, kept=True).seconds
+        if spent > WARM_UP_SECONDS:
+            return
 
 
 def settled_cpu(server: Loaded, limit: float = 5.0) -> float:

@@ -10,14 +10,12 @@ from typing import Protocol, TypeVar
 
 from tests.bench import kinds, servers
 from tests.bench.hop import Hop
-from tests.bench.load import Counting, Loaded, LoadFailed, Sample, run
+from tests.bench.load import Counting, Loaded, LoadFailed, Sample, run, warm_up
 from tests.bench.rows import Named, Row
-from tests.support.server import StartupFailed
+from tests.support.server import ROOT, StartupFailed
 from tests.support.sink import PostfixSink
 
-REASON_LENGTH = 90
-WARM_UP_BATCH = 500
-WARM_UP_SECONDS = 10.0  # enough for a server that a delay at each message holds up
+REASON_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -76,16 +74,6 @@ class Contender:
             numbered=self.numbered,
         )
 
-    def warm_up(self, count: int) -> None:
-        """Send small messages, for a limited time. Raises LoadFailed."""
-        spent = 0.0
-        for _ in range(0, count, WARM_UP_BATCH):
-            spent += run(
-                self.server, self.sink, count=WARM_UP_BATCH, size=1024, connections=10, kept=True
-            ).seconds
-            if spent > WARM_UP_SECONDS:
-                return
-
 
 def measure(kind: str, rows: Mapping[Row, Sequence[str]], work: Path, plan: Plan) -> Iterator[Result]:
     """Start the servers once for all rows of a kind and yield each row's result; `rows` says who takes part in which."""
@@ -95,7 +83,7 @@ def measure(kind: str, rows: Mapping[Row, Sequence[str]], work: Path, plan: Plan
         for name in dict.fromkeys(name for names in rows.values() for name in names):
             try:
                 contenders.append(_start(name, kind, work, stack))
-                contenders[-1].warm_up(plan.warm_up)
+                warm_up(contenders[-1].server, contenders[-1].sink, plan.warm_up)
             except (LoadFailed, StartupFailed) as error:
                 failures[name] = reason(error)
         ready = [contender for contender in contenders if contender.name not in failures]
@@ -118,7 +106,7 @@ def _start(name: str, kind: str, work: Path, stack: ExitStack) -> Contender:
 
 def reason(error: Exception) -> str:
     """Return why a server is not measured: of what it printed the last line."""
-    last = str(error).strip().splitlines()[-1]
+    last = str(error).strip().splitlines()[-1].replace(f"{ROOT}/", "")
     return last if len(last) <= REASON_LENGTH else f"{last[:REASON_LENGTH]} ..."
 
 
