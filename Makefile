@@ -48,8 +48,8 @@ performance: $(VENV)/.ready-test
 	$(BIN)/python -m tests.bench $(ARGS) --json $(FIGURES)
 	$(BIN)/python -m tests.bench.page $(FIGURES)
 
-bench-full:
-	$(MAKE) performance ARGS="--rounds 5 --laws --long $(ARGS)"
+bench-full: override ARGS += --rounds 5 --laws --long
+bench-full: performance
 
 $(READY): setup.py mta/version.py
 	@echo 'setting up $(VENV) ...'
