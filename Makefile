@@ -34,7 +34,7 @@ docs: $(VENV)/.ready-test
 	$(BIN)/python -m tests.support.api_page
 	$(BIN)/python -m tests.bench.page
 
-bench: $(VENV)/.ready-test
+bench: $(VENV)/.ready-bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # Does every kind of row run? Two minutes, and nothing is said about time.
@@ -59,6 +59,10 @@ $(READY): setup.py mta/version.py
 
 $(VENV)/.ready-test: $(READY)
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.ready-test
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
 	@touch $@
 
 $(VENV)/.ready-fuzz: $(VENV)/.ready-test

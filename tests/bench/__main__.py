@@ -1,4 +1,4 @@
-"""Measure this server against Haraka 3.1.6: `python -m tests.bench`. Prints figures, judges none of them."""
+"""Measure this server against Haraka 3.1.6 and its peers: `python -m tests.bench`. Prints figures, judges none of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import fanout, memory, report, sessions, throughput
+from tests.bench import comparisons, document, fanout, memory, names, report, rows, sessions, throughput
 from tests.bench.load import LoadFailed
-from tests.bench.memory import MemoryResult
-from tests.bench.rows import FANOUT_ROWS, SESSION_ROWS, chosen, every_row, matches
-from tests.bench.servers import HARAKA, OURS
 from tests.bench.throughput import Plan, Result
 from tests.support import haraka_js
 from tests.support.needs import find_program
 from tests.support.server import StartupFailed
 
-FULL = Plan(rounds=3, seconds=1.5, warm_up=4000)
+FULL = Plan(rounds=5, seconds=1.0, warm_up=4000)
 QUICK = Plan(rounds=2, seconds=1.0, warm_up=4000)
 PROGRAMS = {"smtp-source": "postfix", "smtp-sink": "postfix", "openssl": "openssl"}
 HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
@@ -27,16 +24,23 @@ HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the telling rows only, in about four minutes")
+    parser.add_argument("--quick", action="store_true", help="the telling rows only, in some minutes")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows with this in their name, for example 'relay 1k'"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every sample to a file")
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs a row and server (3, quick: 2)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs a row and server (5, quick: 2)")
     parser.add_argument(
         "--idle", type=int, action="append", metavar="N", help="idle connections (1000); may repeat"
     )
-    parser.add_argument("--server", choices=[HARAKA, OURS], help="measure one of the two alone")
+    parser.add_argument(
+        "--server",
+        choices=names.EVERYBODY,
+        action="append",
+        default=[],
+        help="measure this one in all that it can do, and nobody else; may repeat",
+    )
+    parser.add_argument("--all-peers", action="store_true", help="everybody in every row that they can do")
     return parser.parse_args(argv)
 
 
@@ -50,12 +54,12 @@ def lacking(programs: dict[str, str]) -> bool:
 
 def prepare(options: argparse.Namespace) -> bool:
     """Install Haraka if it is wanted; False when something is missing."""
-    with_haraka = options.server != OURS
+    with_haraka = not options.server or {names.HARAKA, names.HARAKA_NODES} & set(options.server)
     if lacking(PROGRAMS | (HARAKA_PROGRAMS if with_haraka else {})):
         return False
     if with_haraka:
         try:
-            haraka_js.install()
+            haraka_js.install_plugins()
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"npm could not install Haraka {haraka_js.VERSION}: {error}", file=sys.stderr)
             return False
@@ -68,76 +72,91 @@ def plan_of(options: argparse.Namespace) -> Plan:
     return Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
 
 
-def run_throughput(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
-    plan = plan_of(options)
-    rows = chosen(every_row(), options.only, options.quick)
-    results: list[Result] = []
-    if rows:
-        print(report.header("load", "msg"), flush=True)
-    for kind in ("discard", "relay"):
-        wanted = [row for row in rows if row.kind == kind]
-        for result in throughput.measure(kind, wanted, names, work, plan) if wanted else ():
-            print(report.line(result), flush=True)
-            results.append(result)
-    return results
+class Bench:
+    """One run: what was asked for, and what was found so far."""
 
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.options = options
+        self.work = work
+        self.plan = plan_of(options)
+        self.rows: list[Result] = []
+        self.figures: list[document.Part] = []
+        self.laws: list[document.Part] = []
+        self.hub: list[document.Part] = []
 
-def run_sessions(options: argparse.Namespace, names: list[str], work: Path) -> list[Result]:
-    rows = chosen(SESSION_ROWS, options.only, options.quick)
-    results: list[Result] = []
-    if rows:
-        print("\n" + report.header("sessions over STARTTLS", "session"), flush=True)
-    for result in sessions.measure(rows, names, work, plan_of(options)):
-        print(report.line(result), flush=True)
-        results.append(result)
-    return results
+    def run(self) -> None:
+        """Measure all that is asked for. Raises StartupFailed, LoadFailed."""
+        self.throughput()
+        self.sessions()
+        self.fanout()
+        self.memory()
+        self.comparisons()
 
+    def of(self, row: rows.Named) -> list[str]:
+        """Return who takes part in a row."""
+        asked = self.options.server, self.options.all_peers
+        return [name for name in names.EVERYBODY if rows.takes_part(row, name, *asked)]
 
-def run_fanout(
-    options: argparse.Namespace, names: list[str], work: Path
-) -> tuple[list[Result], list[MemoryResult]]:
-    rows = chosen(FANOUT_ROWS, options.only, options.quick)
-    loads: list[Result] = []
-    sizes: list[MemoryResult] = []
-    if rows:
-        print("\n" + report.header("one message to many", "rcpt"), flush=True)
-    for row in rows:
-        load, figures = fanout.measure(row, names, work, plan_of(options).rounds)
-        print(report.line(load), *map(report.memory_line, figures), sep="\n", flush=True)
-        loads.append(load)
-        sizes += figures
-    return loads, sizes
+    def chosen(self, every: Sequence[rows.AnyRow]) -> list[rows.AnyRow]:
+        return rows.chosen(every, self.options.only, self.options.quick)
 
+    def add(self, result: Result) -> None:
+        print(report.block(result), end="\n\n", flush=True)
+        self.rows.append(result)
 
-def run_memory(options: argparse.Namespace, names: list[str], work: Path) -> list[MemoryResult]:
-    rounds = 1 if options.quick else options.rounds or FULL.rounds
-    wanted = [name for name in memory.row_names(options.idle or [1000]) if matches(name, options.only)]
-    results: list[MemoryResult] = []
-    if wanted:
-        print("\n" + report.MEMORY_HEADER, flush=True)
-    for name in wanted:
-        result = memory.measure(name, names, work, rounds)
-        print(report.memory_line(result), flush=True)
-        results.append(result)
-    return results
+    def throughput(self) -> None:
+        wanted = {row: names for row in self.chosen(list(rows.every_row())) if (names := self.of(row))}
+        for kind in dict.fromkeys(row.kind for row in wanted):
+            of_kind = {row: names for row, names in wanted.items() if row.kind == kind}
+            for result in throughput.measure(kind, of_kind, self.work, self.plan):
+                self.add(result)
+
+    def sessions(self) -> None:
+        for row in self.chosen(rows.SESSION_ROWS):
+            for result in sessions.measure([row], self.of(row), self.work, self.plan):
+                self.add(result)
+
+    def fanout(self) -> None:
+        for row in self.chosen(rows.FANOUT_ROWS):
+            result, sizes = fanout.measure(row, self.of(row), self.work, self.plan.rounds)
+            self.add(result)
+            self.add_sizes(sizes)
+
+    def memory(self) -> None:
+        rounds = 1 if self.options.quick else self.plan.rounds
+        for name in memory.row_names(self.options.idle or [1000]):
+            if rows.matches(name, self.options.only):
+                servers = [who for who in names.PAIR if who in (self.options.server or names.PAIR)]
+                self.add_sizes([memory.measure(name, servers, self.work, rounds)])
+
+    def add_sizes(self, sizes: Sequence[memory.MemoryResult]) -> None:
+        for size in sizes:
+            print(report.memory_line(size), flush=True)
+            self.figures.append(document.figure(size))
+        print()
+
+    def comparisons(self) -> None:
+        for promise, found in comparisons.measured(self.rows):
+            print(comparisons.line(promise, found), flush=True)
+            self.figures.append(comparisons.figure(promise, found))
 
 
 def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
     if not prepare(options):
         return 2
-    names = [options.server] if options.server else [HARAKA, OURS]
     work = haraka_js.WORK / "run"
     shutil.rmtree(work, ignore_errors=True)
+    bench = Bench(options, work)
     try:
-        loads = run_throughput(options, names, work) + run_sessions(options, names, work)
-        many, held = run_fanout(options, names, work)
-        sizes = held + run_memory(options, names, work)
+        bench.run()
     except (StartupFailed, LoadFailed) as error:
         print(f"a server failed: {error}", file=sys.stderr)
         return 1
-    if options.json:
-        report.write_json(options.json, loads + many, sizes)
+    finally:
+        if options.json:
+            parts = bench.rows, bench.figures, bench.laws, bench.hub
+            document.write(options.json, document.compose(bench.plan, *parts))
     return 0
 
 
