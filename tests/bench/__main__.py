@@ -9,7 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import comparisons, document, fanout, memory, names, report, rows, sessions, throughput
+from tests.bench import (
+    comparisons,
+    document,
+    fanout,
+    latency,
+    memory,
+    names,
+    report,
+    rows,
+    sessions,
+    throughput,
+)
 from tests.bench.load import LoadFailed
 from tests.bench.throughput import Plan, Result
 from tests.support import haraka_js
@@ -87,6 +98,7 @@ class Bench:
     def run(self) -> None:
         """Measure all that is asked for. Raises StartupFailed, LoadFailed."""
         self.throughput()
+        self.latency()
         self.sessions()
         self.fanout()
         self.memory()
@@ -110,6 +122,11 @@ class Bench:
             of_kind = {row: names for row, names in wanted.items() if row.kind == kind}
             for result in throughput.measure(kind, of_kind, self.work, self.plan):
                 self.add(result)
+
+    def latency(self) -> None:
+        for row in self.chosen(rows.LATENCY_ROWS):
+            if takers := self.of(row):
+                self.add(latency.measure(row, takers, self.work, self.plan))
 
     def sessions(self) -> None:
         for row in self.chosen(rows.SESSION_ROWS):

@@ -146,8 +146,35 @@ class FanoutRow:
         return [f"user{n}@d{domain}.example" for domain in range(self.domains) for n in range(self.each)]
 
 
+@dataclass(frozen=True)
+class LatencyRow:
+    """How long a message of 1 KB takes through a relay, over kept connections that send at a fixed rate."""
+
+    connections: int
+    kind: str = "latency"
+    unit: str = "msg"
+    goal: tuple[float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"latency relay 1k c{self.connections}"
+
+    @property
+    def quick(self) -> bool:
+        return self.connections == 100
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return (POSTFIX,) if self.connections == 10 else ()
+
+    @property
+    def probe_messages(self) -> int:
+        return max(100, self.connections)
+
+
 SESSION_ROWS = [SessionRow(kind, key) for kind in ("starttls", "submit") for key in ("rsa2048", "p256")]
 FANOUT_ROWS = [FanoutRow("fanout 200 domains", 200, 1), FanoutRow("fanout 500 rcpts", 1, 500)]
+LATENCY_ROWS = [LatencyRow(10), LatencyRow(100)]
 OTHER_ROWS = [
     Row("relay-mixed", "1k", 10, True),
     Row("forward", "1k", 10, True),
