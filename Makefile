@@ -38,12 +38,12 @@ bench: $(VENV)/.ready-bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # Does every kind of row run? Two minutes, and nothing is said about time.
-bench-smoke: $(VENV)/.ready-test
+bench-smoke: $(VENV)/.ready-bench
 	$(BIN)/python -m tests.bench --smoke $(ARGS)
 
 # What was measured stands in FIGURES until the page is written; ARGS as for `make bench`.
 FIGURES := tests/bench/.work/figures.json
-performance: $(VENV)/.ready-test
+performance: $(VENV)/.ready-bench
 	@mkdir -p $(dir $(FIGURES))
 	$(BIN)/python -m tests.bench $(ARGS) --json $(FIGURES)
 	$(BIN)/python -m tests.bench.page $(FIGURES)

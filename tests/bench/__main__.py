@@ -19,6 +19,7 @@ from tests.bench import (
     report,
     rows,
     sessions,
+    smoke,
     throughput,
 )
 from tests.bench.load import LoadFailed
@@ -36,6 +37,7 @@ HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the telling rows only, in some minutes")
+    parser.add_argument("--smoke", action="store_true", help="each kind of row once, to see whether it runs")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows with this in their name, for example 'relay 1k'"
     )
@@ -79,7 +81,7 @@ def prepare(options: argparse.Namespace) -> bool:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    plan = QUICK if options.quick else FULL
+    plan = smoke.PLAN if options.smoke else QUICK if options.quick else FULL
     return Plan(options.rounds or plan.rounds, plan.seconds, plan.warm_up)
 
 
@@ -110,7 +112,8 @@ class Bench:
         return [name for name in names.EVERYBODY if rows.takes_part(row, name, *asked)]
 
     def chosen(self, every: Sequence[rows.AnyRow]) -> list[rows.AnyRow]:
-        return rows.chosen(every, self.options.only, self.options.quick)
+        found = rows.chosen(every, self.options.only, self.options.quick)
+        return smoke.one_of_each_kind(found) if self.options.smoke else found
 
     def add(self, result: Result) -> None:
         print(report.block(result), end="\n\n", flush=True)
@@ -141,7 +144,8 @@ class Bench:
 
     def memory(self) -> None:
         rounds = 1 if self.options.quick else self.plan.rounds
-        for name in memory.row_names(self.options.idle or [1000]):
+        idle = smoke.IDLE if self.options.smoke else [1000]
+        for name in memory.row_names(self.options.idle or idle):
             if rows.matches(name, self.options.only):
                 servers = [who for who in names.PAIR if who in (self.options.server or names.PAIR)]
                 self.add_sizes([memory.measure(name, servers, self.work, rounds)])
@@ -174,7 +178,7 @@ def main(argv: Sequence[str]) -> int:
         if options.json:
             parts = bench.rows, bench.figures, bench.laws, bench.hub
             document.write(options.json, document.compose(bench.plan, *parts))
-    return 0
+    return smoke.status(bench.rows) if options.smoke else 0
 
 
 if __name__ == "__main__":

@@ -79,9 +79,8 @@ class Contender:
         """Send small messages, for a limited time. Raises LoadFailed."""
         spent = 0.0
         for _ in range(0, count, WARM_UP_BATCH):
-            spent += run(
-                self.server, self.sink, count=WARM_UP_BATCH, size=1024, connections=10, kept=True
-            ).seconds
+            batch = min(count, WARM_UP_BATCH)
+            spent += run(self.server, self.sink, count=batch, size=1024, connections=10, kept=True).seconds
             if spent > WARM_UP_SECONDS:
                 return
 

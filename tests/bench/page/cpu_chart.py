@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from tests.bench.page.run import HARAKA, OURS, Row, Run
+from tests.bench.names import HARAKA, OURS
+from tests.bench.page.run import Row, Run
 from tests.bench.page.scale import steps
 from tests.bench.page.svg import Svg
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from tests.bench.names import OURS
 from tests.bench.page.markdown import cell, paragraphs, table
 from tests.bench.page.numbers import NOTHING, bound, count, short
-from tests.bench.page.run import OURS, Run, in_order
+from tests.bench.page.run import Run, in_order, name_of
 
 HUB_LIMIT = 20.0  # milliseconds that no row may hold the event loop for
 
@@ -26,7 +27,7 @@ def _figure(figure: Mapping[str, Any], names: Sequence[str]) -> Sequence[str]:
     unit = " ".join(filter(None, [figure["unit"], figure["per"]]))
     values = {name: median(found) for name, found in figure["servers"].items() if found}
     shown = [short(values.get(name)) for name in names]
-    return [f"{figure['figure']}, {unit}", *shown, bound(figure.get("reach")), _verdict(figure, values)]
+    return [f"{name_of(figure)}, {unit}", *shown, bound(figure.get("reach")), _verdict(figure, values)]
 
 
 def _verdict(figure: Mapping[str, Any], values: Mapping[str, float]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tests.bench.names import HARAKA, OURS, OURS_NODES
 from tests.bench.page.markdown import bullets, paragraphs, table
 from tests.bench.page.numbers import NOTHING, bound, ratio, short, spread
-from tests.bench.page.run import HARAKA, OURS, OURS_TWO, Row, Run, in_order
+from tests.bench.page.run import Row, Run, in_order, name_of
 
 NO_ROWS = "No load was measured in this run.\n"
 
@@ -69,8 +70,11 @@ def _latency(row: Row, server: str) -> str:
 
 def failures_list(run: Run) -> str:
     """Why there is a dash in the tables."""
+    parts = [*run.content.get("rows", ()), *run.figures]
     lines = [
-        f"{row.name}, {name}: {row.failures[name]}" for row in run.rows for name in in_order(row.failures)
+        f"{name_of(part)}, {name}: {part['failures'][name]}"
+        for part in parts
+        for name in in_order(part.get("failures", ()))
     ]
     return bullets(lines) or "Every server did every row that it was asked for.\n"
 
@@ -93,7 +97,7 @@ def expect_table(run: Run) -> str:
 def _expectation(row: Row) -> Sequence[str]:
     cpu = row.median(OURS, "cpu_ms")
     most = f"{short(1000 / cpu)} {row.unit}" if cpu else NOTHING
-    rates = [short(row.median(name, "rate")) for name in (OURS, OURS_TWO)]
+    rates = [short(row.median(name, "rate")) for name in (OURS, OURS_NODES)]
     return [row.name, short(cpu), most, *rates]
 
 

@@ -9,15 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-OURS, HARAKA, POSTFIX, BARE = "ours", "Haraka", "Postfix", "bare gevent"
-OURS_TWO, HARAKA_TWO = "ours nodes=2", "Haraka nodes=2"
-ORDER = (OURS, OURS_TWO, HARAKA, HARAKA_TWO, POSTFIX, "aiosmtpd", "slimta", BARE)
-PARTS = {
-    "rows": "row",
-    "figures": "figure",
-    "laws": "law",
-    "hub": "row",
-}  # each list, and what names its members
+from tests.bench.names import HARAKA, HARAKA_NODES, OURS, OURS_NODES, PEERS
+
+ORDER = (OURS, OURS_NODES, HARAKA, HARAKA_NODES, *PEERS)
+PARTS = ("rows", "figures", "laws", "hub")
+RATIO = "x"  # unit of figures that are computed from rows; the page computes them itself
 DIGITS = 5  # that a stored figure has; no measurement is better than that
 
 
@@ -102,7 +98,7 @@ class Run:
 
     @property
     def figures(self) -> list[dict[str, Any]]:
-        return list(self.content.get("figures", ()))
+        return [figure for figure in self.content.get("figures", ()) if figure["unit"] != RATIO]
 
     @property
     def laws(self) -> list[dict[str, Any]]:
@@ -114,6 +110,11 @@ class Run:
 
     def row(self, name: str) -> Row | None:
         return next((row for row in self.rows if row.name == name), None)
+
+
+def name_of(member: Mapping[str, Any]) -> str:
+    """What a row, a figure or a law is called."""
+    return str(next(member[key] for key in ("figure", "law", "row") if key in member))
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -130,8 +131,8 @@ def read(paths: Sequence[Path]) -> Run:
     if any(part["machine"] != parts[-1]["machine"] for part in parts):
         raise NotOneRun("these files are of different machines: " + ", ".join(map(str, paths)))
     merged = {}
-    for part, key in PARTS.items():
-        members = {member[key]: member for one in parts for member in one.get(part, ())}
+    for part in PARTS:
+        members = {name_of(member): member for one in parts for member in one.get(part, ())}
         merged[part] = list(members.values())
     return Run({**parts[-1], **merged})
 

@@ -101,7 +101,7 @@ def test_cpu_bars_are_as_long_as_their_ratio_and_those_that_miss_are_told_apart(
 
 def test_a_row_that_needs_more_than_haraka_stays_on_the_chart() -> None:
     row = {
-        **RUN.content["rows"][4],
+        **RUN.content["rows"][5],
         "servers": {"Haraka": [{"cpu_ms": 1, "rate": 1}], "ours": [{"cpu_ms": 3.3, "rate": 1}]},
     }
     root = parsed(cpu_chart(Run({**RUN.content, "rows": [row]})))

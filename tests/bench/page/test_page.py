@@ -75,7 +75,7 @@ def test_the_run_is_kept_with_the_digits_that_mean_something(tmp_path: Path) -> 
 
 def test_a_run_in_parts_is_put_together_and_the_last_part_counts(tmp_path: Path) -> None:
     whole = json.loads(SAMPLE.read_text())
-    later = {**whole, "rows": [{**whole["rows"][2], "unit": "letter"}], "figures": [], "laws": [], "hub": []}
+    later = {**whole, "rows": [{**whole["rows"][3], "unit": "letter"}], "figures": [], "laws": [], "hub": []}
     other = tmp_path / "later.json"
     other.write_text(json.dumps(later))
     run = read([SAMPLE, other])
