@@ -51,12 +51,22 @@ def laws_part(run: Run) -> str:
     return "\n".join(
         paragraphs(
             f"### CPU by {cell(law['law'])}",
-            cell(law["says"]),
-            f"![{cell(law['law'])}: CPU by message, the figures are in the table](performance/{law_slug(law)}.svg)",
+            sentence(cell(law["says"])),
+            f"![{cell(law['law'])}: CPU per {per_of(law)}, the figures are in the table](performance/{law_slug(law)}.svg)",
             law_table(law),
         )
         for law in run.laws
     )
+
+
+def sentence(text: str) -> str:
+    """A text with a capital and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def per_of(law: Mapping[str, Any]) -> str:
+    """What the CPU of a law is counted by: a message, unless it says something else."""
+    return str(law.get("per", "message"))
 
 
 def law_table(law: Mapping[str, Any]) -> str:
@@ -65,7 +75,8 @@ def law_table(law: Mapping[str, Any]) -> str:
         [count(x), *(_point(law, x, name) for name in names), _notes(law, x)]
         for x in sorted({point["x"] for point in law["points"]})
     ]
-    return table([law["unit"], *(f"{name}, CPU ms" for name in names), "note"], lines)
+    heads = (f"{name}, CPU ms a {per_of(law)}" for name in names)
+    return table([law["unit"], *heads, "note"], lines)
 
 
 def _point(law: Mapping[str, Any], x: float, server: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from tests.bench.page.figure_tables import per_of, sentence
 from tests.bench.page.numbers import count, short
 from tests.bench.page.rate_chart import server_style
 from tests.bench.page.run import in_order
@@ -21,7 +22,7 @@ Points = list[tuple[float, float]]
 def law_chart(law: Mapping[str, Any]) -> str:
     """An SVG file; x has a logarithmic scale with 0 at its left end."""
     lines = _lines(law)
-    title = f"CPU per message by {law['law']}"
+    title = f"CPU per {per_of(law)} by {law['law']}"
     drawing = Svg(WIDTH, HEIGHT, title, _description(law, lines))
     drawing.text(20, 30, title, "title ink")
     if not lines:
@@ -58,7 +59,7 @@ def _axes(drawing: Svg, law: Mapping[str, Any], place: LogScale, heights: Points
             drawing.text(place(x), BOTTOM + 20, count(x), "faint", "middle")
             free = place(x) + width / 2 + 6
     drawing.text((LEFT + WIDTH - RIGHT) / 2, BOTTOM + 40, law["unit"], "faint", "middle")
-    drawing.text(WIDTH - 20, 52, "CPU ms a message", "faint", "end")
+    drawing.text(WIDTH - 20, 52, f"CPU ms a {per_of(law)}", "faint", "end")
 
 
 def _legend(drawing: Svg, names: list[str]) -> None:
@@ -83,4 +84,4 @@ def _description(law: Mapping[str, Any], lines: Mapping[str, Points]) -> str:
         f"{name}: " + ", ".join(f"{short(cpu)} ms at {count(x)}" for x, cpu in points)
         for name, points in lines.items()
     )
-    return f"{law['says']} " + ("; ".join(texts) or "Not measured") + "."
+    return f"{sentence(law['says'])} " + ("; ".join(texts) or "Not measured") + "."

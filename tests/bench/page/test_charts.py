@@ -21,6 +21,7 @@ CHARTS = {
     "cpu": cpu_chart(RUN),
     "rates": rate_chart(RUN),
     "law": law_chart(RUN.laws[0]),
+    "law of one point": law_chart(RUN.laws[1]),
     "no cpu": cpu_chart(EMPTY),
     "no rates": rate_chart(EMPTY),
     "no law": law_chart({**RUN.laws[0], "points": []}),
@@ -134,6 +135,16 @@ def test_a_law_is_drawn_from_left_to_right_on_a_logarithmic_scale() -> None:
     assert {"0", "10k", "1M", "entries", "ours", "Haraka"} <= set(texts(root))
     path = next(root.iter(f"{SVG}path"))
     assert [float(x) for x in re.findall(r"[ML]([\d.]+) ", path.attrib["d"])] == [zero[0], few[0], many[0]]
+
+
+def test_a_law_is_told_by_what_it_is_counted_by() -> None:
+    root = parsed(CHARTS["law of one point"])
+    assert "CPU per recipient by recipients of a message" in texts(root) and "CPU ms a recipient" in texts(
+        root
+    )
+    assert (root.findtext(f"{SVG}desc") or "").startswith(
+        "Falling, for the message is kept once. ours: 0.300 ms at 1"
+    )
 
 
 @pytest.mark.parametrize(

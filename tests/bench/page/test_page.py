@@ -52,6 +52,7 @@ def test_what_is_made_is_replaced_and_what_is_written_by_hand_stays(site: Site) 
         "cpu.svg",
         "rates.svg",
         "law-entries-in-the-queue.svg",
+        "law-recipients-of-a-message.svg",
         "figures.json",
     }
 
@@ -81,7 +82,7 @@ def test_a_run_in_parts_is_put_together_and_the_last_part_counts(tmp_path: Path)
     run = read([SAMPLE, other])
     assert [row.name for row in run.rows] == [row["row"] for row in whole["rows"]]
     assert [row.unit for row in run.rows if row.kind == "relay"] == ["letter"]
-    assert len(run.figures) == 3 and len(run.laws) == 1 and len(run.hub) == 2
+    assert len(run.figures) == 3 and len(run.laws) == 2 and len(run.hub) == 2
 
 
 def test_parts_of_two_machines_are_refused(

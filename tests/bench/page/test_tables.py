@@ -100,11 +100,18 @@ def test_a_law_has_its_sentence_its_chart_and_its_points_in_order() -> None:
     part = figure_tables.laws_part(RUN)
     assert "### CPU by entries in the queue\n\nWhat waits costs nothing until it is due.\n" in part
     assert "](performance/law-entries-in-the-queue.svg)" in part
-    assert lines(part) == [
+    assert lines(figure_tables.law_table(RUN.laws[0])) == [
         ["0", "0.200", "2.00", "an empty queue"],
         ["10k", "0.230", "-", ""],
         ["1M", "0.250", "-", ""],
     ]
+
+
+def test_a_law_may_be_about_something_else_than_messages() -> None:
+    part = figure_tables.laws_part(RUN).partition("### CPU by recipients of a message\n")[2]
+    assert part.startswith("\nFalling, for the message is kept once.\n")
+    assert "| recipients | ours, CPU ms a recipient | note |" in part
+    assert lines(part) == [["1", "0.300", "0.3 ms a message"], ["1k", "-", "failed: no room"]]
 
 
 def test_the_loop_may_not_be_held_for_longer_than_20_ms() -> None:
