@@ -8,6 +8,7 @@ from tests.bench.names import HARAKA, OURS, OURS_NODES
 from tests.bench.page.markdown import bullets, paragraphs, table
 from tests.bench.page.numbers import NOTHING, bound, ratio, short, spread
 from tests.bench.page.run import Row, Run, in_order, name_of
+from tests.bench.rows import SESSION_ROWS, every_row
 
 NO_ROWS = "No load was measured in this run.\n"
 
@@ -16,7 +17,7 @@ def reach_table(run: Run) -> str:
     """CPU a message, ours to Haraka's, and whether that is what was aimed at."""
     rows = [row for row in run.rows if row.reach is not None]
     if not rows:
-        return "No row with an aim was measured in this run.\n"
+        return NO_ROWS
     head = ["row", "Haraka, CPU ms", "ours, CPU ms", "ours ÷ Haraka", "reach", "dream", "met?"]
     lines = [
         [
@@ -31,7 +32,13 @@ def reach_table(run: Run) -> str:
         for row in rows
     ]
     met = sum(verdict(row) in ("reach", "dream") for row in rows)
-    return paragraphs(table(head, lines), f"{met} of {len(rows)} rows are within reach.")
+    return paragraphs(table(head, lines), f"{met} of {len(rows)} rows are within reach.", _left_out(run))
+
+
+def _left_out(run: Run) -> str:
+    """The rows that have an aim and are not in the run."""
+    names = [row.name for row in (*every_row(), *SESSION_ROWS) if row.goal and not run.row(row.name)]
+    return f"Not measured in this run: {', '.join(names)}." if names else ""
 
 
 def verdict(row: Row) -> str:

@@ -39,6 +39,14 @@ def test_reach_says_what_is_met_and_why_nobody_can_tell() -> None:
     assert "2 of 4 rows are within reach." in row_tables.reach_table(RUN)
 
 
+def test_rows_with_an_aim_that_are_not_in_the_run_are_named() -> None:
+    left_out = row_tables.reach_table(RUN).partition("Not measured in this run: ")[2]
+    assert {"discard 5m c1 one", "relay 50k c10 kept", "starttls p256"} <= set(
+        left_out.strip(".\n").split(", ")
+    )
+    assert "relay 1k c10 kept" not in left_out and "latency" not in left_out
+
+
 def test_every_row_and_server_has_its_rate_and_cpu() -> None:
     rates, cpu = row_tables.rates_table(RUN), row_tables.cpu_table(RUN)
     servers = "ours | ours nodes=2 | Haraka | Postfix | slimta | bare gevent |"
