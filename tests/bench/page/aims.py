@@ -23,7 +23,7 @@ def aims_table(run: Run) -> str:
 
 def _aim(run: Run, promise: Promise) -> list[str]:
     row = run.row(promise.row)
-    value = row and row.ratio(KEYS[promise.what], promise.who, promise.other)
+    value = row.ratio(KEYS[promise.what], promise.who, promise.other) if row else None
     says = f"{promise.row}: {promise.what}, {promise.who} ÷ {promise.other}"
     if promise.who not in (OURS, OURS_NODES):
         return [says, ratio(value), "", "" if value is not None else _why(run, promise)]

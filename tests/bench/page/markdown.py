@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """The first column is text, the others are figures and stand to the right."""
     rule = ["---", *("---:" for _ in head[1:])]
     return "".join("| " + " | ".join(map(cell, row)) + " |\n" for row in (head, rule, *rows))

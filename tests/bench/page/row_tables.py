@@ -8,7 +8,7 @@ from tests.bench.names import HARAKA, OURS, OURS_NODES
 from tests.bench.page.markdown import bullets, paragraphs, table
 from tests.bench.page.numbers import NOTHING, bound, ratio, short, spread
 from tests.bench.page.run import Row, Run, in_order, name_of
-from tests.bench.rows import SESSION_ROWS, every_row
+from tests.bench.rows import SESSION_ROWS, Named, every_row
 
 NO_ROWS = "No load was measured in this run.\n"
 
@@ -37,7 +37,8 @@ def reach_table(run: Run) -> str:
 
 def _left_out(run: Run) -> str:
     """The rows that have an aim and are not in the run."""
-    names = [row.name for row in (*every_row(), *SESSION_ROWS) if row.goal and not run.row(row.name)]
+    known: list[Named] = [*every_row(), *SESSION_ROWS]
+    names = [row.name for row in known if row.goal and not run.row(row.name)]
     return f"Not measured in this run: {', '.join(names)}." if names else ""
 
 

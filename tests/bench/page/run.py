@@ -53,7 +53,7 @@ class Row:
 
     def median(self, server: str, key: str) -> float | None:
         found = self.spread(server, key)
-        return found and found.median
+        return found.median if found else None
 
     def ratio(self, key: str, server: str, to: str) -> float | None:
         """What `server` has by what `to` has, medians; None when one of them has nothing."""
