@@ -21,7 +21,7 @@ HARAKA = HOME / "node_modules" / "Haraka"
 # libmime 5.3.6: the newest that runs on the versions of node that Haraka 3.1.6 supports.
 PACKAGE = {"private": True, "dependencies": {"Haraka": VERSION}, "overrides": {"libmime": "5.3.6"}}
 
-# Plugins that Haraka has in packages of their own; only those who need them install them.
+# Plugins that Haraka has in packages of their own.
 PLUGINS = {
     "haraka-plugin-relay": "1.0.2",
     "haraka-plugin-headers": "1.2.0",
@@ -47,9 +47,13 @@ def install() -> None:
         _npm_install(PACKAGE)
 
 
+def plugins_installed() -> bool:
+    return all((HOME / "node_modules" / name).is_dir() for name in PLUGINS)
+
+
 def install_plugins() -> None:
     """Install Haraka and PLUGINS with npm, once. Raises subprocess.CalledProcessError, OSError."""
-    if not (installed() and all((HOME / "node_modules" / name).is_dir() for name in PLUGINS)):
+    if not (installed() and plugins_installed()):
         _npm_install({**PACKAGE, "dependencies": {"Haraka": VERSION, **PLUGINS}})
 
 
@@ -103,7 +107,7 @@ def main() -> int:
         if shutil.which(program) is None:
             print(f"{program} is not here: apt-get install {package}", file=sys.stderr)
             return 2
-    install()
+    install_plugins()
     print(f"Haraka {VERSION} is in {HARAKA}")
     return 0
 
