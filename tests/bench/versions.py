@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from tests.support import haraka_js
@@ -31,9 +30,10 @@ def package_version(package: str) -> str:
 def program_version(name: str, *arguments: str) -> str:
     """Return what a program says about itself; "" when it is not here or fails."""
     path = find_program(name)
-    command: Sequence[str] = [path or "", *arguments]
+    if path is None:
+        return ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

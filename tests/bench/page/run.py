@@ -125,6 +125,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 def read(paths: Sequence[Path]) -> Run:
     """A run, which may have been made in several parts: a row that is in more than one counts as in the last.
 
+    Figures have the digits with which they are stored, so that what is made from a run is made from the stored one too.
     Raises NotOneRun, OSError, ValueError (not JSON).
     """
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
@@ -134,14 +135,13 @@ def read(paths: Sequence[Path]) -> Run:
     for part in PARTS:
         members = {name_of(member): member for one in parts for member in one.get(part, ())}
         merged[part] = list(members.values())
-    return Run({**parts[-1], **merged})
+    return Run(_rounded({**parts[-1], **merged}))
 
 
 def stored(run: Run) -> str:
     """The run as JSON, one row, figure or law a line, so that two runs can be compared by eye."""
-    content = _rounded(run.content)
     lines = []
-    for key, value in content.items():
+    for key, value in run.content.items():
         if key in PARTS:
             members = ",\n".join("  " + json.dumps(member) for member in value)
             lines.append(f'"{key}": [\n{members}\n]' if members else f'"{key}": []')
