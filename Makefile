@@ -48,7 +48,7 @@ performance: $(VENV)/.ready-bench
 	$(BIN)/python -m tests.bench $(ARGS) --json $(FIGURES)
 	$(BIN)/python -m tests.bench.page $(FIGURES)
 
-bench-full: override ARGS += --rounds 5 --laws --long
+bench-full: override ARGS += --long
 bench-full: performance
 
 $(READY): setup.py mta/version.py

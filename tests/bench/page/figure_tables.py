@@ -100,6 +100,7 @@ def hub_table(run: Run) -> str:
         "longest, ms",
         *(f"to {b} ms" if b != "more" else "more" for b in bounds),
         f"≤ {HUB_LIMIT:g} ms?",
+        "the longest was",
     ]
     return table(head, (_held(row, bounds) for row in run.hub))
 
@@ -115,3 +116,5 @@ def _held(row: Mapping[str, Any], bounds: Sequence[Any]) -> Iterator[str]:
     yield short(row["longest_ms"])
     yield from (str(counts.get(bound, 0)) for bound in bounds)
     yield "yes" if row["longest_ms"] <= HUB_LIMIT else "**no**"
+    where = row.get("longest_at", {})
+    yield " ".join(where[key] for key in ("plugin", "hook", "at") if key in where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.bench.names import HARAKA, HARAKA_NODES, OURS, OURS_NODES, PEERS
 ORDER = (OURS, OURS_NODES, HARAKA, HARAKA_NODES, *PEERS)
 PARTS = ("rows", "figures", "laws", "hub")
 RATIO = "x"  # unit of figures that are computed from rows; the page computes them itself
+_DIRECTORY = re.compile(r"(?<![\w.-])/\S*/(?=(?:mta|plugins|tests)\b)")
 DIGITS = 5  # that a stored figure has; no measurement is better than that
 
 
@@ -125,7 +127,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 def read(paths: Sequence[Path]) -> Run:
     """A run, which may have been made in several parts: a row that is in more than one counts as in the last.
 
-    Figures have the digits with which they are stored, so that what is made from a run is made from the stored one too.
+    It is read in the form in which it is stored, so that what is made from a run is made from the stored one too.
     Raises NotOneRun, OSError, ValueError (not JSON).
     """
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
@@ -135,7 +137,7 @@ def read(paths: Sequence[Path]) -> Run:
     for part in PARTS:
         members = {name_of(member): member for one in parts for member in one.get(part, ())}
         merged[part] = list(members.values())
-    return Run(_rounded({**parts[-1], **merged}))
+    return Run(_tidied({**parts[-1], **merged}))
 
 
 def stored(run: Run) -> str:
@@ -150,9 +152,12 @@ def stored(run: Run) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _rounded(value: Any) -> Any:
+def _tidied(value: Any) -> Any:
+    """The form that is stored: so many digits, and no directory of the machine in front of our files."""
+    if isinstance(value, str):
+        return _DIRECTORY.sub("", value)
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
+        return {key: _tidied(one) for key, one in value.items()}
+    return [_tidied(one) for one in value] if isinstance(value, list) else value

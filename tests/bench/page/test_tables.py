@@ -34,7 +34,15 @@ def test_reach_says_what_is_met_and_why_nobody_can_tell() -> None:
         ],
         ["discard 1k c100 one", "1.00 (1.00-1.00)", "0.260 (0.260-0.260)", "0.26", "0.25", "0.12", "**no**"],
         ["relay 1k c10 kept", "2.00 (2.00-2.00)", "0.240 (0.240-0.240)", "0.12", "0.15", "0.09", "reach"],
-        ["forward 1k c10 kept", "-", "0.300 (0.300-0.300)", "-", "0.3", "0.15", "Haraka: never came up"],
+        [
+            "forward 1k c10 kept",
+            "-",
+            "0.300 (0.300-0.300)",
+            "-",
+            "0.3",
+            "0.15",
+            "Haraka: nothing in plugins, plugins",
+        ],
     ]
     assert "2 of 4 rows are within reach." in row_tables.reach_table(RUN)
 
@@ -58,7 +66,7 @@ def test_every_row_and_server_has_its_rate_and_cpu() -> None:
 
 def test_a_dash_has_its_reason_in_one_line() -> None:
     assert row_tables.failures_list(RUN) == (
-        "* relay 1k c10 kept, slimta: its queue \\| is elsewhere\n* forward 1k c10 kept, Haraka: never came up\n"
+        "* relay 1k c10 kept, slimta: its queue \\| is elsewhere\n* forward 1k c10 kept, Haraka: nothing in plugins, plugins\n"
         "* memory 100m relay, ours: no room\n"
     )
 
@@ -124,8 +132,8 @@ def test_a_law_may_be_about_something_else_than_messages() -> None:
 
 def test_the_loop_may_not_be_held_for_longer_than_20_ms() -> None:
     assert lines(figure_tables.hub_table(RUN)) == [
-        ["relay 1k c10 kept", "7.10", "12345", "4", "0", "0", "yes"],
-        ["relay 5m c10 kept", "31.0", "500", "4", "1", "2", "**no**"],
+        ["relay 1k c10 kept", "7.10", "12345", "4", "0", "0", "yes", ""],
+        ["relay 5m c10 kept", "31.0", "500", "4", "1", "2", "**no**", "core queue mta/outbound/split.py:41"],
     ]
 
 
