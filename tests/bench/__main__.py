@@ -19,6 +19,7 @@ from tests.bench import (
     report,
     rows,
     sessions,
+    smoke,
     throughput,
 )
 from tests.bench.load import LoadFailed
@@ -36,6 +37,7 @@ HARAKA_PROGRAMS = {"node": "nodejs", "npm": "npm"}
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the telling rows only, in some minutes")
+    parser.add_argument("--smoke", action="store_true", help="each kind of row once, to see whether it runs")
     parser.add_argument(
         "--only", metavar="PATTERN", help="rows with this in their name, for example 'relay 1k'"
     )
@@ -84,7 +86,7 @@ def prepare(options: argparse.Namespace) -> bool:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    plan = QUICK if options.quick else FULL
+    plan = smoke.PLAN if options.smoke else QUICK if options.quick else FULL
     warm_up = plan.warm_up if options.warm_up is None else options.warm_up
     return Plan(options.rounds or plan.rounds, options.seconds or plan.seconds, warm_up)
 
@@ -125,7 +127,8 @@ class Bench:
         return [name for name in names.EVERYBODY if rows.takes_part(row, name, *asked)]
 
     def chosen(self, every: Sequence[rows.AnyRow]) -> list[rows.AnyRow]:
-        return rows.chosen(every, self.options.only, self.options.quick)
+        found = rows.chosen(every, self.options.only, self.options.quick)
+        return smoke.one_of_each_kind(found) if self.options.smoke else found
 
     def add(self, result: Result) -> None:
         print(report.block(result), end="\n\n", flush=True)
@@ -156,7 +159,8 @@ class Bench:
 
     def run_memory(self) -> None:
         rounds = 1 if self.options.quick else self.plan.rounds
-        for name in memory.row_names(self.options.idle or [1000]):
+        idle = smoke.IDLE if self.options.smoke else [1000]
+        for name in memory.row_names(self.options.idle or idle):
             if rows.matches(name, self.options.only):
                 servers = [who for who in names.PAIR if who in (self.options.server or names.PAIR)]
                 self.add_sizes([memory.measure(name, servers, self.work, rounds)])
@@ -188,6 +192,8 @@ def main(argv: Sequence[str]) -> int:
         if options.json:
             parts = bench.rows, bench.figures, bench.laws, bench.hub
             document.write(options.json, document.compose(bench.plan, *parts))
+    if options.smoke and smoke.status(bench.rows):
+        return 1
     return 0 if whole else 1
 
 

@@ -16,6 +16,7 @@ from mta.version import VERSION
 from tests.bench.load import Sample
 from tests.bench.memory import MemoryResult
 from tests.bench.throughput import Plan, Result
+from tests.bench.versions import versions
 
 Part: TypeAlias = Mapping[str, Any]  # one entry of `figures`, `laws` or `hub`
 
@@ -29,6 +30,7 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        **versions(),
     }
 
 

@@ -113,7 +113,8 @@ def warm_up(server: Loaded, sink: Counting | None, count: int) -> None:
     """Send about so many small messages, for a limited time. Raises LoadFailed."""
     spent = 0.0
     for _ in range(0, count, WARM_UP_BATCH):
-        spent += run(server, sink, count=WARM_UP_BATCH, size=1024, connections=10, kept=True).seconds
+        batch = min(count, WARM_UP_BATCH)
+        spent += run(server, sink, count=batch, size=1024, connections=10, kept=True).seconds
         if spent > WARM_UP_SECONDS:
             return
 

@@ -68,7 +68,7 @@ def test_json_has_the_parts_of_all(result: Result, tmp_path: Path) -> None:
     read = json.loads((tmp_path / "figures.json").read_text())
     assert set(read) == {"made", "version", "machine", "plan", "rows", "figures", "laws", "hub"}
     assert read["version"] == VERSION
-    assert set(read["machine"]) == {"cpus", "model", "kernel", "python", "memory_mb"}
+    assert {"cpus", "model", "kernel", "python", "memory_mb"} <= set(read["machine"])
     assert read["plan"] == {"rounds": 3, "seconds": 1.0}
     assert read["figures"] == [
         {
