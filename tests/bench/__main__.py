@@ -6,22 +6,27 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mta.control.client import NotRunning
 from tests.bench import (
     comparisons,
     document,
     fanout,
+    hub,
     latency,
     memory,
     names,
     report,
     rows,
+    scaling,
     sessions,
     smoke,
+    standing,
     throughput,
 )
+from tests.bench.figure import Figure
 from tests.bench.load import LoadFailed
 from tests.bench.throughput import Plan, Result
 from tests.support import haraka_js
@@ -48,7 +53,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--warm-up", type=int, metavar="N", help="messages before a server is measured (4000)"
     )
     parser.add_argument(
-        "--idle", type=int, action="append", metavar="N", help="idle connections (1000); may repeat"
+        "--idle", type=int, action="append", metavar="N", help="idle connections (10000); may repeat"
+    )
+    parser.add_argument("--laws", action="store_true", help="the scaling laws alone, and none of the rows")
+    parser.add_argument(
+        "--long", action="store_true", help="everything at full size, with the laws, and 1 000 000 entries"
     )
     parser.add_argument(
         "--server",
@@ -105,20 +114,18 @@ class Bench:
 
     def run(self) -> bool:
         """Measure all that is asked for; False when a part of it ended early because a server failed."""
+        rows = self.run_throughput, self.run_latency, self.run_sessions, self.run_fanout
+        parts = () if self.options.laws else (*rows, self.run_memory, self.run_standing)
+        if self.options.laws or self.options.long:
+            parts = (*parts, self.run_laws)
         whole = True
-        for part in (
-            self.run_throughput,
-            self.run_latency,
-            self.run_sessions,
-            self.run_fanout,
-            self.run_memory,
-        ):
+        for part in parts:
             try:
                 part()
-            except (StartupFailed, LoadFailed) as error:
+            except (StartupFailed, LoadFailed, NotRunning) as error:
                 print(f"a server failed: {error}", file=sys.stderr)
                 whole = False
-        self.run_comparisons()
+        self.sum_up()
         return whole
 
     def of(self, row: rows.Named) -> list[str]:
@@ -133,6 +140,7 @@ class Bench:
     def add(self, result: Result) -> None:
         print(report.block(result), end="\n\n", flush=True)
         self.rows.append(result)
+        self.hub.extend(result.hub)
 
     def run_throughput(self) -> None:
         wanted = {row: takers for row in self.chosen(list(rows.every_row())) if (takers := self.of(row))}
@@ -155,26 +163,47 @@ class Bench:
         for row in self.chosen(rows.FANOUT_ROWS):
             result, sizes = fanout.measure(row, self.of(row), self.work, self.plan.rounds)
             self.add(result)
-            self.add_sizes(sizes)
+            self.add_figures(sizes)
+
+    def pair(self) -> list[str]:
+        """Return who takes part in what is no load: Haraka and this server, or one of them."""
+        return [name for name in names.PAIR if name in (self.options.server or names.PAIR)]
 
     def run_memory(self) -> None:
         rounds = 1 if self.options.quick else self.plan.rounds
-        idle = smoke.IDLE if self.options.smoke else [1000]
-        for name in memory.row_names(self.options.idle or idle):
+        for name in memory.ROW_NAMES:
             if rows.matches(name, self.options.only):
-                servers = [who for who in names.PAIR if who in (self.options.server or names.PAIR)]
-                self.add_sizes([memory.measure(name, servers, self.work, rounds)])
+                self.add_figures([memory.measure(name, self.pair(), self.work, rounds)])
 
-    def add_sizes(self, sizes: Sequence[memory.MemoryResult]) -> None:
-        for size in sizes:
-            print(report.memory_line(size), flush=True)
-            self.figures.append(document.figure(size))
-        print()
+    def run_standing(self) -> None:
+        self.add_figures(
+            standing.run(
+                self.pair(),
+                self.work,
+                only=self.options.only,
+                rounds=self.plan.rounds,
+                long=self.options.long,
+                counts=self.options.idle or (smoke.IDLE if self.options.smoke else [standing.IDLE]),
+                held=self.hub,
+            )
+        )
 
-    def run_comparisons(self) -> None:
+    def run_laws(self) -> None:
+        options = self.options
+        for law in scaling.run(self.work, only=options.only, rounds=self.plan.rounds, long=options.long):
+            print(*law.lines(), sep="\n", end="\n\n", flush=True)
+            self.laws.append(law.part(names.OURS))
+
+    def add_figures(self, figures: Iterable[Figure]) -> None:
+        for figure in figures:
+            print(report.figure_lines(figure), end="\n\n", flush=True)
+            self.figures.append(figure.part())
+
+    def sum_up(self) -> None:
         for promise, found in comparisons.measured(self.rows):
             print(comparisons.line(promise, found), flush=True)
             self.figures.append(comparisons.figure(promise, found))
+        print(*map(hub.line, self.hub), sep="\n")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 from mta.version import VERSION
 from tests.bench.load import Sample
-from tests.bench.memory import MemoryResult
 from tests.bench.throughput import Plan, Result
 from tests.bench.versions import versions
 
@@ -51,17 +50,6 @@ def row(result: Result) -> dict[str, Any]:
         "dream": dream,
         "servers": {name: [sample(run) for run in runs] for name, runs in result.samples.items()},
         "failures": result.failures,
-    }
-
-
-def figure(result: MemoryResult) -> dict[str, Any]:
-    """Return a memory row as one of the figures."""
-    return {
-        "row": result.name,
-        "unit": result.unit,
-        "per": result.per,
-        "reach": result.aim,
-        "servers": result.values,
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+from tests.bench.figure import Figure
 from tests.bench.load import Sample
-from tests.bench.memory import MemoryResult
 from tests.bench.names import HARAKA, OURS
 from tests.bench.throughput import Result
 
@@ -78,10 +78,12 @@ def _latency(samples: Sequence[Sample]) -> str:
     return f"   p50 {spread(middle, 1)} p99 {spread(slow, 1)} ms" if middle and slow else ""
 
 
-def memory_line(result: MemoryResult) -> str:
-    figures = [
-        f"{spread(values, 1)} {result.unit} {result.per}" if (values := result.values.get(name)) else "-"
-        for name in (HARAKA, OURS)
+def figure_lines(figure: Figure) -> str:
+    """Return a figure of each server, and why others have none."""
+    aim = f"   (at most {figure.aim} {figure.unit})" if figure.aim else ""
+    found = [
+        f"  {name:<15}{spread(values, 1)} {figure.unit} {figure.per}"
+        for name, values in figure.values.items()
     ]
-    aim = f"   (at most {result.aim} {result.unit})" if result.aim else ""
-    return f"{result.name:<26} Haraka {figures[0]}   ours {figures[1]}{aim}"
+    failed = [f"  {name:<15}not measured: {why}" for name, why in figure.failures.items()]
+    return "\n".join([figure.name + aim, *found, *failed])

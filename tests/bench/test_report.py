@@ -9,9 +9,9 @@ import pytest
 
 from mta.version import VERSION
 from tests.bench import comparisons, document, report
+from tests.bench.figure import Figure
 from tests.bench.latency import percentile
 from tests.bench.load import Sample
-from tests.bench.memory import MemoryResult
 from tests.bench.rows import LATENCY_ROWS, LatencyRow, Row, every_row
 from tests.bench.throughput import Plan, Result
 
@@ -60,10 +60,8 @@ def test_percentile_of_one_value() -> None:
 
 
 def test_json_has_the_parts_of_all(result: Result, tmp_path: Path) -> None:
-    growth = MemoryResult("memory 100m relay", "MB", "growth", 8, {"ours": [1.5]})
-    written = document.compose(
-        Plan(3, 1.0, 0), [result], [document.figure(growth)], [{"law": "a"}], [{"row": "b"}]
-    )
+    growth = Figure("memory 100m relay", "MB", "growth", 8, {"ours": [1.5]})
+    written = document.compose(Plan(3, 1.0, 0), [result], [growth.part()], [{"law": "a"}], [{"row": "b"}])
     document.write(tmp_path / "figures.json", written)
     read = json.loads((tmp_path / "figures.json").read_text())
     assert set(read) == {"made", "version", "machine", "plan", "rows", "figures", "laws", "hub"}
@@ -77,6 +75,7 @@ def test_json_has_the_parts_of_all(result: Result, tmp_path: Path) -> None:
             "per": "growth",
             "reach": 8,
             "servers": {"ours": [1.5]},
+            "failures": {},
         }
     ]
     assert (read["laws"], read["hub"]) == ([{"law": "a"}], [{"row": "b"}])

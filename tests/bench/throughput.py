@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from tests.bench import kinds, servers
+from tests.bench import hub, kinds, servers
 from tests.bench.hop import Hop
 from tests.bench.load import Counting, Loaded, LoadFailed, Sample, run, warm_up
 from tests.bench.rows import Named, Row
@@ -34,6 +34,7 @@ class Result:
     row: Named
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    hub: list[hub.Part] = field(default_factory=list)
 
 
 class Probed(Named, Protocol):
@@ -51,6 +52,9 @@ class Runs(Protocol[Measured]):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def server(self) -> Any: ...
 
     def run(self, row: Measured, count: int, /) -> Sample: ...
 
@@ -114,6 +118,7 @@ def by_turns(row: Measured, contenders: Sequence[Runs[Measured]], plan: Plan) ->
     """Measure a row, the servers in changing order."""
     result = Result(row)
     counts: dict[str, int] = {}
+    before = hub.read_all(contenders)
     for round_number in range(plan.rounds):
         turn = contenders if round_number % 2 == 0 else list(reversed(contenders))
         for contender in turn:
@@ -125,6 +130,7 @@ def by_turns(row: Measured, contenders: Sequence[Runs[Measured]], plan: Plan) ->
                 result.failures[contender.name] = str(error)
             else:
                 result.samples.setdefault(contender.name, []).append(sample)
+    result.hub.extend(hub.parts(row.name, before, hub.read_all(contenders)))
     return result
 
 
