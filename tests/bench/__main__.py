@@ -6,7 +6,7 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mta.control.client import NotRunning
@@ -114,12 +114,8 @@ class Bench:
 
     def run(self) -> bool:
         """Measure all that is asked for; False when a part of it ended early because a server failed."""
-        rows = self.run_throughput, self.run_latency, self.run_sessions, self.run_fanout
-        parts = () if self.options.laws else (*rows, self.run_memory, self.run_standing)
-        if self.options.laws or self.options.long:
-            parts = (*parts, self.run_laws)
         whole = True
-        for part in parts:
+        for part in self.parts():
             try:
                 part()
             except (StartupFailed, LoadFailed, NotRunning) as error:
@@ -127,6 +123,15 @@ class Bench:
                 whole = False
         self.sum_up()
         return whole
+
+    def parts(self) -> Iterator[Callable[[], None]]:
+        """Yield what measures each part that is asked for."""
+        if not self.options.laws:
+            yield from (self.run_throughput, self.run_latency, self.run_sessions, self.run_fanout)
+            if self.pair():
+                yield from (self.run_memory, self.run_standing)
+        if self.options.laws or self.options.long:
+            yield self.run_laws
 
     def of(self, row: rows.Named) -> list[str]:
         """Return who takes part in a row."""
@@ -142,26 +147,29 @@ class Bench:
         self.rows.append(result)
         self.hub.extend(result.hub)
 
+    def wanted(self, every: Iterable[rows.AnyRow]) -> dict[rows.AnyRow, list[str]]:
+        """Return the rows that are asked for and that somebody takes part in, and who."""
+        return {row: takers for row in self.chosen(list(every)) if (takers := self.of(row))}
+
     def run_throughput(self) -> None:
-        wanted = {row: takers for row in self.chosen(list(rows.every_row())) if (takers := self.of(row))}
+        wanted = self.wanted(rows.every_row())
         for kind in dict.fromkeys(row.kind for row in wanted):
             of_kind = {row: takers for row, takers in wanted.items() if row.kind == kind}
             for result in throughput.measure(kind, of_kind, self.work, self.plan):
                 self.add(result)
 
     def run_latency(self) -> None:
-        for row in self.chosen(rows.LATENCY_ROWS):
-            if takers := self.of(row):
-                self.add(latency.measure(row, takers, self.work, self.plan))
+        for row, takers in self.wanted(rows.LATENCY_ROWS).items():
+            self.add(latency.measure(row, takers, self.work, self.plan))
 
     def run_sessions(self) -> None:
-        for row in self.chosen(rows.SESSION_ROWS):
-            for result in sessions.measure([row], self.of(row), self.work, self.plan):
+        for row, takers in self.wanted(rows.SESSION_ROWS).items():
+            for result in sessions.measure([row], takers, self.work, self.plan):
                 self.add(result)
 
     def run_fanout(self) -> None:
-        for row in self.chosen(rows.FANOUT_ROWS):
-            result, sizes = fanout.measure(row, self.of(row), self.work, self.plan.rounds)
+        for row, takers in self.wanted(rows.FANOUT_ROWS).items():
+            result, sizes = fanout.measure(row, takers, self.work, self.plan.rounds)
             self.add(result)
             self.add_figures(sizes)
 
