@@ -252,12 +252,11 @@ class Connection:
         notes = None if self.transaction is None else self.transaction.notes
         if result:
             (self.notes if notes is None else notes).setdefault("authentication_results", []).append(result)
-        return [
-            one
-            for place in (self._notes, notes)
-            if place and "authentication_results" in place
-            for one in place["authentication_results"]
-        ]
+        found: list[str] = []
+        for place in (self._notes, notes):
+            if place and "authentication_results" in place:
+                found += place["authentication_results"]
+        return found
 
     @property
     def authenticated(self) -> bool:

@@ -25,6 +25,8 @@ from mta.log_record import (
     WARN,
     Record,
     Running,
+    logging_in,
+    running,
 )
 from mta.log_rules import LogRules, Relabel
 
@@ -50,6 +52,8 @@ __all__ = [
     "Record",
     "Relabel",
     "Running",
+    "logging_in",
+    "running",
 ]
 
 MAX_HELD = 10_000  # records kept while plugins load; a start that logs more is broken anyway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class Notes(dict[str, Any]):
 
     def get(self, path: str | Sequence[str], default: Any = None, /) -> Any:
         """The note under `a.b.c` or ["a", "b", "c"]; `default` when any part of the way is missing."""
-        if isinstance(path, str) and path in self:
-            return self[path]
+        if isinstance(path, str):
+            if path in self:
+                return self[path]
+            if path and "." not in path:
+                return default
         found: Any = self
         for key in _parts(path):
             if not isinstance(found, dict) or key not in found:
@@ -59,7 +63,16 @@ class Notes(dict[str, Any]):
 
 
 def _parts(path: str | Sequence[str]) -> Sequence[str]:
-    parts = path.split(".") if isinstance(path, str) else path
-    if not parts or not all(parts):
+    if isinstance(path, str):
+        return _split(path)
+    if not path or not all(path):
+        raise ValueError(f"not a path to a note: {path!r}")
+    return path
+
+
+@lru_cache(maxsize=256)
+def _split(path: str) -> tuple[str, ...]:
+    parts = tuple(path.split("."))
+    if not all(parts):
         raise ValueError(f"not a path to a note: {path!r}")
     return parts

@@ -54,9 +54,9 @@ class Results:
                 _append(result, key, value)
             elif key != "emit":
                 result[key] = value
-        if "human" not in found:
-            result.pop("human", None)
-        if not isinstance(plugin, str):
+        if "human" in result and "human" not in found:
+            del result["human"]
+        if ("emit" in found or "err" in found) and not isinstance(plugin, str):
             self._log(plugin, found)
 
     def incr(self, plugin: Reporter | str, amounts: Mapping[str, float]) -> None:
@@ -91,9 +91,13 @@ class Results:
         return any(_matches(item, search) for item in items)
 
     def _result(self, plugin: Reporter | str) -> Result:
+        name = plugin if isinstance(plugin, str) else plugin.name
         if self._store is None:
             self._store = {}
-        return self._store.setdefault(_name(plugin), {})
+        result = self._store.get(name)
+        if result is None:
+            result = self._store[name] = {}
+        return result
 
     def _log(self, plugin: Reporter, found: Mapping[str, Any]) -> None:
         owner = self._owner and self._owner()
@@ -115,7 +119,13 @@ def _items(value: Any) -> Sequence[Any]:
 
 
 def _append(result: Result, key: str, value: Any) -> None:
-    result.setdefault(key, []).extend(_items(value))
+    items = result.get(key)
+    if items is None:
+        items = result[key] = []
+    if value.__class__ is str and value:
+        items.append(value)
+    else:
+        items.extend(_items(value))
 
 
 def _matches(item: Any, search: str | float | re.Pattern[str]) -> bool:

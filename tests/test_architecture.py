@@ -102,6 +102,7 @@ GEVENT = {
     "mta.net.wire_writer",
     "mta.net.clock",
     "mta.net.client_pool",
+    "mta.log_record",  # which greenlet is in which hook
     "mta.plugin.deadline",
     "mta.plugin.offload",
     "mta.plugin.program",

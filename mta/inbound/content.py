@@ -17,12 +17,10 @@ NOT_WORKED = Reply(451, "Message could not be processed, try again later", "4.3.
 
 
 def look_into(session: Session, transaction: Transaction) -> Reply | None:
-    """Run filters, banner and attachment hooks; None when there are none, or all went well.
+    """Run filters, banner and attachment hooks, if the transaction wants that; None when all went well.
 
     A function of a plugin that raises defers the mail, like a hook: it does not wave it through.
     """
-    if not transaction.wants_body:
-        return None
     try:
         transaction.look_into_body()
     except TooManyParts:

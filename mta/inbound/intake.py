@@ -139,7 +139,7 @@ class Intake:
     def _header(self, piece: bytes) -> None:
         self._head += piece
         # Only a line end can end the header: a client that sends byte by byte must not make this quadratic.
-        look = b"\n" in piece or self._decoder.done
+        look = self._decoder.done or piece.find(b"\n") >= 0
         found = split_header(self._head, self._decoder.done) if look else None
         if found is not None:
             raw, separator, offset = found

@@ -12,7 +12,7 @@ from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
 from mta.plugin.refusal import Refusal, lines_of, reply_with
-from mta.plugin.verdict import OK
+from mta.plugin.verdict import CONTINUE, OK
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def receive(session: Session) -> Reply:
     connection = session.connection
     transaction = connection.transaction
     assert transaction is not None  # smtp.order lets DATA through inside a transaction only
-    refusal = refuse("data", session.run_hook("data"))
+    verdict = session.run_hook("data")
+    refusal = None if verdict is CONTINUE else refuse("data", verdict)
     if refusal is None:
         if session.wire.pending:
             connection.early_talker = True  # RFC 2920 3.1: DATA is the last of a group
@@ -97,7 +98,8 @@ def _check(session: Session, transaction: Transaction) -> Reply | None:
     if settings.add_received:
         transaction.add_leading_header("Received", _received(session, transaction))
     transaction.max_mime_parts = settings.max_mime_parts
-    refusal = content.look_into(session, transaction) or _data_post(session, transaction)
+    refusal = content.look_into(session, transaction) if transaction.wants_body else None
+    refusal = refusal or _data_post(session, transaction)
     results = session.connection.auth_results()
     if results and refusal is None:
         field = trace.authentication_results(session.service.me, results)
@@ -110,7 +112,8 @@ def _data_post(session: Session, transaction: Transaction) -> Reply | None:
     verdict = session.run_hook("data_post")
     if transaction.too_many_parts:
         return content.TOO_MANY_PARTS
-    return refuse("data_post", verdict) or content.look_into(session, transaction)
+    refusal = refuse("data_post", verdict)
+    return content.look_into(session, transaction) if refusal is None and transaction.wants_body else refusal
 
 
 def _received(session: Session, transaction: Transaction) -> str:
@@ -140,7 +143,8 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
     """Hand the message to a queue plugin or, for a client that may relay, to the outbound queue."""
     hook = "queue_outbound" if session.connection.relaying else "queue"
     verdict = session.run_hook(hook)
-    _log_queue(session, hook, verdict)
+    if session.service.logger.level >= NOTICE:
+        _log_queue(session, hook, verdict)
     refusal = refuse(hook, verdict)
     if refusal is not None:
         return refusal
@@ -156,19 +160,22 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
 
 
 def _queued(session: Session, transaction: Transaction, verdict: Verdict) -> Reply:
-    lines = lines_of(verdict.message) or ["Message Queued"]
-    lines[-1] += f" ({transaction.uuid})"
-    reply = reply_with(lines, Refusal(250, "2.0.0", ""))
+    if verdict.message is None:
+        reply = Reply(250, f"Message Queued ({transaction.uuid})", "2.0.0")
+    else:
+        lines = lines_of(verdict.message) or ["Message Queued"]
+        lines[-1] += f" ({transaction.uuid})"
+        reply = reply_with(lines, Refusal(250, "2.0.0", ""))
     if session.service.events.on:
         session_events.queued(session, transaction, verdict.plugin)
-    session.run_hook("queue_ok", reply.text)
+    if session.service.hooks.has("queue_ok"):
+        session.run_hook("queue_ok", reply.text)
     return reply
 
 
 def _log_queue(session: Session, hook: str, verdict: Verdict) -> None:
-    if session.service.logger.level >= NOTICE:
-        said = "" if verdict.message is None else str(verdict.message)
-        session.connection.lognotice(hook, {"code": verdict.code.name, "msg": said, "plugin": verdict.plugin})
+    said = "" if verdict.message is None else str(verdict.message)
+    session.connection.lognotice(hook, {"code": verdict.code.name, "msg": said, "plugin": verdict.plugin})
 
 
 def _account(session: Session, transaction: Transaction, reply: Reply) -> None:

@@ -209,9 +209,14 @@ class Session:
     def _serve_one(self) -> None:
         """Read one command and answer it."""
         wire = self.wire
+        limit = self.service.settings.max_line_length
+        # RFC 5321 4.1.1.11: extensions make the lines of MAIL and RCPT longer; ORCPT alone may take 528 octets.
+        room = PARAMETER_ROOM if self.connection.esmtp else 0
         self.busy = False
         try:
-            line = self._read_command()
+            line = wire.read_line(limit + room)
+            if len(line) + 2 > limit and line[:5].upper() not in (b"MAIL ", b"RCPT "):
+                raise LineTooLong
         except LineTooLong:
             self.reply(TOO_LONG)
             return
@@ -228,16 +233,6 @@ class Session:
         if reply is not None:
             self.reply(reply)
 
-    def _read_command(self) -> bytes:
-        """RFC 5321 4.1.1.11: extensions make the lines of MAIL and RCPT longer; ORCPT alone may take 528 octets."""
-        limit = self.service.settings.max_line_length
-        if not self.connection.esmtp:
-            return self.wire.read_line(limit)
-        line = self.wire.read_line(limit + PARAMETER_ROOM)
-        if len(line) + 2 > limit and line[:5].upper() not in (b"MAIL ", b"RCPT "):
-            raise LineTooLong
-        return line
-
     def _pipelined(self, line: bytes) -> None:
         """A command came with more behind it."""
         connection = self.connection
@@ -250,16 +245,17 @@ class Session:
             self.wire.give_way()
 
     def _answer(self, line: bytes) -> Reply | None:
-        if self.service.logger.level >= PROTOCOL:
+        service, connection = self.service, self.connection
+        if service.logger.level >= PROTOCOL:
             self._log_command(line)
         self._asked = False
-        if 0 < self.service.settings.max_commands < self._commands:
+        if 0 < service.settings.max_commands < self._commands:
             return TOO_MANY_COMMANDS
         if self._loop_reply is not None and line.strip().upper() != b"QUIT":
-            self.connection.errors += 1  # RFC 5321 3.1: after a 554 greeting only QUIT is in order
+            connection.errors += 1  # RFC 5321 3.1: after a 554 greeting only QUIT is in order
             return self._loop_reply
         try:
-            if not self.connection.esmtp and self.connection.hello.verb and not line.isascii():
+            if not connection.esmtp and connection.hello.verb and not line.isascii():
                 raise ProtocolError(EIGHT_BIT)
             verb, argument = parse_command(line)
             if verb not in VERBS:
@@ -334,7 +330,10 @@ class Session:
 
     def run_hook(self, hook: str, *args: object) -> Verdict:
         """Ask the plugins about this connection."""
-        verdict = self.service.hooks.run(hook, self.connection, *args)
+        hooks = self.service.hooks
+        if not hooks.chains[hook]:
+            return CONTINUE
+        verdict = hooks.run(hook, self.connection, *args)
         if verdict is not CONTINUE and verdict.code in REFUSALS:
             self.refused_by = verdict.plugin
         return verdict

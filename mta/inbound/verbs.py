@@ -17,7 +17,7 @@ from mta.inbound.unrecognized import unrecognized
 from mta.logger import NOTICE
 from mta.message.stream import MessageStream
 from mta.plugin.refusal import Refusal, reply_with
-from mta.plugin.verdict import CONT, OK
+from mta.plugin.verdict import CONT, CONTINUE, OK
 from mta.smtp.command import parse_mail, parse_rcpt
 from mta.smtp.parameters import check_mail_params, check_rcpt_params, format_date_time, release_time
 from mta.smtp.reply import ProtocolError, Reply
@@ -86,7 +86,8 @@ def mail(session: Session, argument: str) -> Reply:
         raise ProtocolError(AUTH_REQUIRED)
     address, params = parse_mail(argument, settings.strict_rfc1869 and not connection.relaying)
     hold_until = _check_mail_params(session, params) if params else None
-    _check_utf8(session, address, "SMTPUTF8" in params)
+    if address.is_utf8:
+        _check_utf8(session, "SMTPUTF8" in params)
     if 0 < settings.max_messages <= connection.tran_count:
         if session.service.events.on:
             session_events.mail(session, None, address, TOO_MANY_MESSAGES)
@@ -98,7 +99,10 @@ def mail(session: Session, argument: str) -> Reply:
     transaction.params = params
     transaction.hold_until = hold_until
     verdict = session.run_hook("mail", address, params)
-    reply = refuse("mail", verdict, address) or _accepted(verdict, _sender_ok(session, transaction))
+    if verdict is CONTINUE and not params:
+        reply = Reply(250, f"sender {address} OK", "2.1.0")
+    else:
+        reply = refuse("mail", verdict, address) or _accepted(verdict, _sender_ok(session, transaction))
     if session.service.logger.level >= NOTICE:
         connection.lognotice(f"sender {address}", {"code": verdict.code.name, "msg": _said(verdict)})
     if session.service.events.on:
@@ -134,8 +138,9 @@ def _is_lowered(params: dict[str, str | None], trusted: bool) -> bool:
     return "MT-PRIORITY" in params and not trusted and int(params["MT-PRIORITY"] or 0) > 0
 
 
-def _check_utf8(session: Session, address: Address, declared: bool) -> None:
-    if not address.is_utf8 or declared:
+def _check_utf8(session: Session, declared: bool) -> None:
+    """An address that needs SMTPUTF8 may come only in a mail that says so (RFC 6531 3.4)."""
+    if declared:
         return
     if not session.connection.esmtp:
         raise ProtocolError(NO_EIGHT_BIT)
@@ -150,7 +155,8 @@ def rcpt(session: Session, argument: str) -> Reply:
     address, params = parse_rcpt(argument, settings.strict_rfc1869 and not connection.relaying)
     if params:
         check_rcpt_params(params, keywords(connection))
-    _check_utf8(session, address, "SMTPUTF8" in transaction.params)
+    if address.is_utf8:
+        _check_utf8(session, "SMTPUTF8" in transaction.params)
     if len(transaction.rcpt_to) >= settings.max_recipients:
         _count(session, transaction, TOO_MANY_RECIPIENTS)
         if session.service.events.on:
@@ -191,9 +197,12 @@ def _rcpt_reply(session: Session, address: Address, verdict: Verdict) -> Reply:
         return Reply(550, f"I cannot deliver mail for {address}", "5.7.1")
     confirmed = session.run_hook("rcpt_ok", address)
     refusal = refuse("rcpt_ok", confirmed, address)
-    return refusal or _accepted(
-        confirmed if confirmed.message else verdict, Refusal(250, "2.1.5", f"recipient {address} OK")
-    )
+    if refusal is not None:
+        return refusal
+    message = confirmed.message or verdict.message
+    if message is None:
+        return Reply(250, f"recipient {address} OK", "2.1.5")
+    return reply_with(message, Refusal(250, "2.1.5", f"recipient {address} OK"))
 
 
 def data(session: Session, argument: str) -> Reply | None:

@@ -72,16 +72,18 @@ class Header:
     def has(self, name: str) -> bool:
         """True when there is a field of this name."""
         # Most often it is not there, and one search tells.
-        return _needles(name)[3] in self._searchable() and self.count(name) > 0
+        return self._searchable().find(_needles(name)[3]) >= 0 and self.count(name) > 0
 
     __contains__ = has
 
     def count(self, name: str) -> int:
         """How many fields of this name there are."""
-        colon, blank, tab, _ = _needles(name)
+        colon, blank, tab, start = _needles(name)
         lower = self._searchable()
+        if lower.find(start) < 0:
+            return 0
         # RFC 5322 4.5.8: old software may put blanks before the colon.
-        if blank in lower or tab in lower:
+        if lower.find(blank) >= 0 or lower.find(tab) >= 0:
             return sum(1 for _ in _pattern(name.lower()).finditer(self._raw))
         return lower.count(colon)
 

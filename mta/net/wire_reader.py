@@ -62,7 +62,8 @@ class Reader(Writer):
                 raise BareNewline
             if len(buffer) - start > limit:
                 raise LineTooLong
-            deadline = deadline or self._before_waiting()
+            if not deadline:
+                deadline = self._before_waiting()
             self._more(deadline)
 
     def _before_waiting(self) -> float:

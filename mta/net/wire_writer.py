@@ -56,6 +56,11 @@ class Writer(WaitingSocket):
         keep_last: the newest chunk waits for company, so that the end of a message leaves with its final dot.
         """
         out = self._out
+        if len(out) == 1 and not keep_last:  # one reply, most often
+            data = out.pop()
+            self._out_size = 0
+            self._send_bare(data if self._layer is None else self._layer.encrypt(data))
+            return
         if keep_last and len(out) == 1 and self._out_size <= 4 * WRITE_HIGH:
             return
         last = out.pop() if keep_last and len(out) > 1 else b""
@@ -63,7 +68,7 @@ class Writer(WaitingSocket):
             self._out = [last] if last else []
             self._out_size = len(last)
             return
-        data = out[0] if len(out) == 1 else b"".join(out)
+        data = b"".join(out)
         self._out = [last] if last else []
         self._out_size = len(last)
         self._send_bare(data if self._layer is None else self._layer.encrypt(data))

@@ -351,9 +351,9 @@ class Plugin:
     def _log(self, level: int, args: tuple[Any, ...]) -> None:
         if self.logger is not None and self.logger.would_log(level):
             message, fields, uuid, about = read_log_args(args)
-            running = logger.RUNNING.get()
-            if about is None and running is not None:
-                about, uuid = running.subject, uuid_of(running.subject)
+            within = logger.running() if about is None else None
+            if within is not None:
+                about, uuid = within.subject, uuid_of(within.subject)
             self.logger.log(
                 level, message, fields, origin=self.name, uuid=uuid, about=about, plugin=self.name, parts=args
             )

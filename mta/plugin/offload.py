@@ -8,8 +8,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Generic, ParamSpec, TypeVar
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
 from gevent.threadpool import ThreadPool
+
+from mta.logger import RUNNING, logging_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,8 +41,13 @@ class Threads:
         if self._pool is None or self._pool.hub is not hub:
             sys.setswitchinterval(SWITCH_SECONDS)
             self._pool = ThreadPool(self._at_once, idle_task_timeout=IDLE_SECONDS)
-        context = copy_context()  # so that what the function logs says in which hook, as here
-        task = _Task(lambda: context.run(function, *args, **kwargs))
+        context, hook = copy_context(), RUNNING.get(getcurrent())
+
+        def call() -> T:
+            with logging_in(hook):  # what the function logs says in which hook, as here
+                return context.run(function, *args, **kwargs)
+
+        task = _Task(call)
         try:
             error = self._pool.apply(task.run)
         finally:

@@ -6,10 +6,10 @@ import traceback
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gevent import GreenletExit
+from gevent import GreenletExit, getcurrent
 
 from mta.connection import ClientGone
-from mta.logger import INFO, RUNNING, Running
+from mta.logger import INFO, RUNNING
 from mta.message.mime import TooManyParts
 from mta.plugin.deadline import Deadline, TookTooLong
 from mta.plugin.denial import Denial
@@ -123,31 +123,34 @@ class HookRunner:
             if verdict.code is CONT:
                 said = verdict if verdict.message is not None else said
                 continue
-            self._log_verdict(call, hook, subject, args, verdict)
+            if self._logger.level >= INFO:
+                self._log_verdict(call, hook, subject, args, verdict)
             if hook not in ASK_EVERYBODY and not self._pardoned(call, hook, subject, args, verdict):
                 return verdict
         return said
 
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
-        token = RUNNING.set(Running(hook, call.name, subject))  # what is logged meanwhile says so
+        greenlet = getcurrent()
+        outer = RUNNING.get(greenlet)
+        RUNNING[greenlet] = hook, call.name, subject  # what is logged meanwhile says so
+        answer: Answer = None
         try:
-            return self._ask_in_time(call, hook, subject, args)
-        finally:
-            RUNNING.reset(token)
-
-    def _ask_in_time(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
-        deadline = Deadline(call.timeout) if call.timeout else None
-        try:
-            answer = _call(call, deadline, subject, args)
-            if deadline is not None and deadline.over:
-                return self._timed_out(call, hook, subject)
-            return as_verdict(answer, call.name)
+            if not call.timeout:
+                return as_verdict(call.method(subject, *args), call.name)
+            with Deadline(call.timeout) as deadline:
+                answer = call.method(subject, *args)
+            return self._timed_out(call, hook, subject) if deadline.over else as_verdict(answer, call.name)
         except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
             raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
         except TooManyParts as error:
             return self._too_large(call, hook, subject, error)
         except BaseException as error:  # sys.exit() in a plugin does not end the server
             return self._failed(call, hook, subject, error)
+        finally:
+            if outer is None:
+                del RUNNING[greenlet]
+            else:
+                RUNNING[greenlet] = outer
 
     def _timed_out(self, call: Call, hook: str, subject: Any) -> Verdict:
         self._logger.crit(
@@ -191,21 +194,13 @@ class HookRunner:
     def _log_verdict(
         self, call: Call, hook: str, subject: Any, args: tuple[Any, ...], verdict: Verdict
     ) -> None:
-        if self._logger.level < INFO or hook == "log":
+        if hook == "log":
             return
         fields: dict[str, object] = {"hook": hook, "plugin": call.name, "function": call.function}
         fields["params"] = ",".join(map(str, _without_secrets(hook, args)))
         fields["retval"] = verdict.code.name
         fields["msg"] = _shown(hook, verdict)
         self._logger.info("", fields, uuid=uuid_of(subject), about=subject)
-
-
-def _call(call: Call, deadline: Deadline | None, subject: Any, args: tuple[Any, ...]) -> Answer:
-    if deadline is None:
-        return call.method(subject, *args)
-    with deadline:
-        return call.method(subject, *args)
-    return None
 
 
 def _shutdown_of(plugin: Plugin) -> HookMethod:
@@ -217,7 +212,8 @@ def _shutdown_of(plugin: Plugin) -> HookMethod:
 
 def _skipped_by(subject: Any) -> Container[str]:
     transaction = getattr(subject, "transaction", None)
-    return transaction.notes.get("skip_plugins") or () if transaction is not None else ()
+    # Past Notes.get, which would take the name for a path if the note is not there.
+    return dict.get(transaction.notes, "skip_plugins") or () if transaction is not None else ()
 
 
 def _shown(hook: str, verdict: Verdict) -> str:

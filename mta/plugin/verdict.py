@@ -73,7 +73,7 @@ def as_verdict(answer: object, plugin: str = "") -> Verdict:
     """Turn what a hook method returned into a Verdict. Raises TypeError for anything that is not an Answer."""
     if answer is None or answer is CONT:
         return CONTINUE
-    if isinstance(answer, Code):
+    if answer.__class__ is Code:
         return Verdict(answer, None, plugin)
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Code):
         return Verdict(answer[0], answer[1], plugin)

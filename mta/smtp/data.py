@@ -52,7 +52,7 @@ class HiddenEnd:
         """True when such a line ends in this piece."""
         if not piece:
             return False
-        if b"\0" not in piece and len(self._open) <= 2:
+        if piece.find(b"\0") < 0 and len(self._open) <= 2:  # `in` first tries the bytes as a number, for a microsecond
             self._open = b"\r\n" if piece.endswith(b"\r\n") else b""
             return False
         data = self._open + piece

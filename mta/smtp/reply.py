@@ -50,7 +50,9 @@ class Reply:
             text = "\n".join(text)
         fill = object.__setattr__
         fill(self, "code", code)
-        fill(self, "lines", _lines(text))
+        # No line feed, and short in any encoding.
+        plain = len(text) < MAX_TEXT_OCTETS // 4 and text.isprintable()
+        fill(self, "lines", (text,) if plain else _lines(text))
         fill(self, "enhanced", enhanced)
         fill(self, "close", close)
         fill(self, "_bytes", b"")
@@ -64,13 +66,12 @@ class Reply:
         return self._bytes
 
     def _encode(self, prefix: str) -> bytes:
-        mark = f" {self.enhanced} {prefix}" if self.enhanced else f" {prefix}"
-        *first, last = self.lines
-        if not first:
-            return f"{self.code}{mark}{last}\r\n".encode(errors="replace")
-        start = f"{self.code}-{mark[1:]}"
-        body = "".join(f"{start}{line}\r\n" for line in first)
-        return f"{body}{self.code}{mark}{last}\r\n".encode(errors="replace")
+        mark = f"{self.enhanced} {prefix}" if self.enhanced else prefix
+        lines = self.lines
+        if len(lines) == 1:
+            return f"{self.code} {mark}{lines[0]}\r\n".encode("utf-8", "replace")
+        body = "".join(f"{self.code}-{mark}{line}\r\n" for line in lines[:-1])
+        return f"{body}{self.code} {mark}{lines[-1]}\r\n".encode("utf-8", "replace")
 
     @property
     def text(self) -> str:
@@ -154,8 +155,6 @@ def _split(text: str, code: int) -> tuple[str | None, str]:
 
 def _lines(text: str) -> tuple[str, ...]:
     """The lines of a text: printable, not empty, and short enough for one reply line each."""
-    if len(text) < MAX_TEXT_OCTETS // 4 and text.isprintable():  # no line feed, and short in any encoding
-        return (text,)
     lines = (part for line in text.split("\n") for part in _wrap(line.translate(_CONTROLS).rstrip(" ")))
     return tuple(line for line in lines if line) or ("",)
 

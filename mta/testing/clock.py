@@ -107,35 +107,35 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """What time.sleep does in a hook. Raises TookTooLong if the time of the hook is up first."""
         gevent.sleep(0)  # others get their turn, as they would
-        deadline = min(self._deadlines.get(getcurrent(), ()), key=lambda each: each.due, default=None)
-        if deadline is None or self.monotonic() + seconds < deadline.due:
+        deadline = min(self._deadlines.get(getcurrent(), ()), key=lambda each: each.believed_due, default=None)
+        if deadline is None or self.monotonic() + seconds < deadline.believed_due:
             self._ahead += max(seconds, 0)
             return
-        self._ahead += max(deadline.due - self.monotonic(), 0)
+        self._ahead += max(deadline.believed_due - self.monotonic(), 0)
         raise deadline.passed()
 
 
 class HookDeadline(Deadline):
     """The time that a plugin has for a hook, by the server's clock as well as by the machine's.
 
-    due: when it is up, by the clock's monotonic().
+    believed_due: when it is up, by the clock's monotonic().
     """
 
-    __slots__ = ("_clock", "_seconds", "due")
+    __slots__ = ("_clock", "believed_due")
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self._seconds = seconds
         self._clock = _clocks[-1]
 
-    def __enter__(self) -> None:
-        self.due = self._clock.monotonic() + self._seconds
+    def __enter__(self) -> HookDeadline:
+        self.believed_due = self._clock.monotonic() + self._seconds
         self._clock.watch(self)
         super().__enter__()
+        return self
 
     def passed(self) -> TookTooLong:
         """What is raised in the hook, which gets as much time to clean up as in a server."""
-        self.due = self._clock.monotonic() + max(self._seconds, CLEANING_UP)
+        self.believed_due = self._clock.monotonic() + max(self._seconds, CLEANING_UP)
         return self.late()
 
     def __exit__(

@@ -41,7 +41,7 @@ class InHostList(Plugin):
         """True for a domain that we accept mail for; `host` is lower case."""
         if host in self.hosts:
             return True
-        return bool(host) and any(pattern.fullmatch(host) for pattern in self.patterns)
+        return bool(self.patterns and host) and any(pattern.fullmatch(host) for pattern in self.patterns)
 
     def hook_mail(self, connection: Connection, mail_from: Address, params: Params) -> Answer:
         assert connection.transaction is not None  # MAIL has opened it
