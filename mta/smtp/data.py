@@ -52,7 +52,9 @@ class HiddenEnd:
         """True when such a line ends in this piece."""
         if not piece:
             return False
-        if piece.find(b"\0") < 0 and len(self._open) <= 2:  # `in` first tries the bytes as a number, for a microsecond
+        if (
+            piece.find(b"\0") < 0 and len(self._open) <= 2
+        ):  # `in` first tries the bytes as a number, for a microsecond
             self._open = b"\r\n" if piece.endswith(b"\r\n") else b""
             return False
         data = self._open + piece

@@ -107,7 +107,9 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """What time.sleep does in a hook. Raises TookTooLong if the time of the hook is up first."""
         gevent.sleep(0)  # others get their turn, as they would
-        deadline = min(self._deadlines.get(getcurrent(), ()), key=lambda each: each.believed_due, default=None)
+        deadline = min(
+            self._deadlines.get(getcurrent(), ()), key=lambda each: each.believed_due, default=None
+        )
         if deadline is None or self.monotonic() + seconds < deadline.believed_due:
             self._ahead += max(seconds, 0)
             return
