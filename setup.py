@@ -75,6 +75,8 @@ setup(
             *TITLE,
         ],
         "fuzz": ["atheris>=3"],
+        # What the bench measures beside Haraka; slimta asks for pkg_resources, which setuptools no longer has.
+        "bench": ["aiosmtpd>=1.4.6", "python-slimta==5.0.5", "setuptools<81"],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-gevent"],
     },
     entry_points={

@@ -34,12 +34,17 @@ def descriptors() -> int:
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
+def rare_collections() -> None:
+    """Call before anything is loaded: most of what is made then stays, so there is little to collect."""
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def settle() -> None:
     """Call once when everything is loaded. Harmless where the C library has no mallopt."""
     _keep_freed_memory()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    rare_collections()
 
 
 def _keep_freed_memory() -> None:

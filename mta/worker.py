@@ -275,7 +275,7 @@ class Worker:
             **self._pulse.about(),
             "slot": self._share.slot,
             "listening": listening,
-            "busy": self.watchdog.holds.as_values(),
+            "busy": self.watchdog.as_values(),
         }
 
     def _begin(self) -> None:

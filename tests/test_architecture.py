@@ -108,6 +108,7 @@ GEVENT = {
     "mta.plugin.program",
     "mta.plugin.program_pipes",
     "mta.plugin.runner",
+    "mta.plugin.turns",
     "mta.plugin.watchdog",
     "mta.inbound.listener",
     "mta.outbound.engine",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mta.cli.errors import CommandError
 from mta.cli.installation import queue_directory
+from mta.cli.loop_line import loop_line
 from mta.cli.options import Options, Parser, directory
 from mta.cli.queue_table import size, span
 from mta.control.client import ControlClient, NotRunning
 from mta.control.master import NoMaster, ask_master
+from mta.log_format import escape
 from mta.outbound.spool_directory import state_directory
 from mta.processes.board import added
 from mta.processes.child import State
@@ -58,7 +60,7 @@ def gather(state: Path) -> Status:
     except NoMaster:
         found = _alone(state)
     else:
-        _refresh(found["workers"], state)
+        _refresh(found, state)
     now = time.time()
     problems = list(_problems(found))
     ended = found.pop("ended", {})
@@ -80,18 +82,20 @@ def _alone(state: Path) -> Status:
         **{key: said[key] for key in ("version", "pid", "started")},
         "nodes": 0,
         "workers": [{**worker, "figures": said["figures"]}],
+        "busy": said["busy"],
     }
 
 
-def _refresh(workers: Iterable[Status], state: Path) -> None:
-    """Put in what workers say themselves: what the master knows of them may be a second old."""
+def _refresh(found: Status, state: Path) -> None:
+    """Put in what workers say themselves: what the master knows of them may be a second old, and of their event loops nothing."""
     try:
         with ControlClient(state, SECONDS) as client:
             said = client.ask("status")
     except NotRunning:
         return
     fresh = {each["pid"]: each["figures"] for each in said.get("workers", [said])}
-    for worker in workers:
+    found["busy"] = said["busy"]
+    for worker in found["workers"]:
         worker["figures"] = fresh.get(worker["pid"], worker["figures"])
 
 
@@ -125,6 +129,8 @@ def _lines(found: Status) -> Iterator[str]:
         left = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
         yield "  ".join([*left, *right]).rstrip()
+    if "busy" in found and (line := loop_line(found["busy"])):
+        yield escape(line)
 
 
 def _cells(figures: Mapping[str, int]) -> list[str]:

@@ -68,7 +68,7 @@ def _joined(one: Answer, other: Answer) -> dict[str, Any]:
 
 
 def _busy(answers: Sequence[Answer]) -> dict[str, Any]:
-    """How long plugins kept the event loops: sums, and the longest of all."""
+    """How long the event loops were held: sums, and the longest of all."""
     plugins: dict[str, dict[str, Any]] = {}
     for name, figures in (pair for answer in answers for pair in answer["plugins"].items()):
         known = plugins.get(name, {"count": 0, "seconds": 0.0, "longest": 0.0})
@@ -79,7 +79,12 @@ def _busy(answers: Sequence[Answer]) -> dict[str, Any]:
         }
     columns = answers[0]["histogram"]
     histogram = {column: sum(answer["histogram"][column] for answer in answers) for column in columns}
-    return {"plugins": plugins, "histogram": histogram}
+    longest = max(answers, key=lambda answer: answer["longest"])
+    return {
+        "plugins": plugins,
+        "histogram": histogram,
+        **{key: longest[key] for key in ("longest", "longest_at")},
+    }
 
 
 def _added(pools: Sequence[Answer]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from email.utils import formatdate, parsedate_to_datetime
+from functools import cache
 from mimetypes import MimeTypes
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,6 @@ ERROR_PAGE = "404.html"
 CHUNK = 65536
 LARGEST_ERROR_PAGE = 65536
 
-_TYPES = MimeTypes()  # what Python knows; the files of the system would make every machine another one
 _TEXTS = ("application/javascript", "application/json", "application/xml", "image/svg+xml")
 
 
@@ -130,9 +130,15 @@ class Contents:
         self._file.close()
 
 
+@cache
+def _types() -> MimeTypes:
+    """What Python knows; the files of the system would make every machine another one. Made when the first file is asked for."""
+    return MimeTypes()
+
+
 def content_type(name: str) -> str:
     """What the name of a file says about its contents."""
-    kind, encoding = _TYPES.guess_type(name)
+    kind, encoding = _types().guess_type(name)
     if kind is None or encoding is not None:
         return "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind in _TEXTS else kind

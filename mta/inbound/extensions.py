@@ -22,7 +22,7 @@ def offered(connection: Connection, settings: ConnectionSettings) -> list[str]:
         use.pipelining and "PIPELINING",
         "8BITMIME",
         "ENHANCEDSTATUSCODES",
-        f"SIZE {settings.max_bytes}",
+        _size(settings.max_bytes),
         settings.smtputf8 and "SMTPUTF8",
         use.chunking and "CHUNKING",
         use.chunking and use.binarymime and "BINARYMIME",
@@ -31,7 +31,7 @@ def offered(connection: Connection, settings: ConnectionSettings) -> list[str]:
         use.deliverby and "DELIVERBY",
         use.futurerelease and _submits(connection) and _future_release(use.futurerelease_max),
         use.mt_priority and "MT-PRIORITY",
-        use.limits and _limits(settings),
+        use.limits and _limits(settings.max_messages, settings.max_recipients),
         use.etrn and "ETRN",
         use.vrfy and "VRFY",
         use.help and "HELP",
@@ -58,7 +58,14 @@ def _future_release(longest: int) -> str:
     return f"FUTURERELEASE {longest} {format_date_time(time.time() + longest)}"
 
 
-def _limits(settings: ConnectionSettings) -> str:
-    """RFC 9422 3; a limit that does not exist is not named."""
-    mails = f"MAILMAX={settings.max_messages} " if settings.max_messages else ""
-    return f"LIMITS {mails}RCPTMAX={settings.max_recipients}"
+@lru_cache(maxsize=4)
+def _size(most: int) -> str:
+    """One text for all clients, who keep it for as long as they are connected."""
+    return f"SIZE {most}"
+
+
+@lru_cache(maxsize=4)
+def _limits(messages: int, recipients: int) -> str:
+    """RFC 9422 3; a limit that does not exist is not named. One text for all, too."""
+    mails = f"MAILMAX={messages} " if messages else ""
+    return f"LIMITS {mails}RCPTMAX={recipients}"

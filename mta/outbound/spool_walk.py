@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mta.outbound.spool_threads import DiskThreads
 
 ORIGIN = "outbound"
-NAMES_AT_ONCE = 2048
+NAMES_AT_ONCE = 512  # so many are parsed and pushed in one turn of the event loop, which takes 2 ms
 REPLAY_AGAIN = 30.0  # seconds until another try when the disk did not let the journal be replayed
 
 T = TypeVar("T")

@@ -7,10 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from email import policy
-from email.mime.application import MIMEApplication
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
+from email.encoders import encode_base64
+from email.message import Message
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,7 +17,7 @@ from mta.outbound.tls_tally import Policy, PolicyTally
 
 VERSION = "v=TLSRPTv1"
 MAX_TARGETS = 4  # of one domain; more would make us their megaphone
-_POLICY = policy.compat32.clone(linesep="\r\n")
+_POLICY = Message().policy.clone(linesep="\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ def _failure(kind: str, host: str, ip: str, reason: str, count: int) -> dict[str
 
 def message(report: TlsReport, sender: Sender, mailboxes: Sequence[str], now: datetime) -> bytes:
     """The report as a mail (RFC 8460 5.3) with CRLF line ends, dots not stuffed."""
-    mail = MIMEMultipart("report", policy=_POLICY, report_type="tlsrpt")
+    mail = _part("multipart/report", report_type="tlsrpt")
     mail["From"] = sender.contact
     mail["To"] = ", ".join(mailboxes)
     mail["Subject"] = (
@@ -147,11 +145,23 @@ def message(report: TlsReport, sender: Sender, mailboxes: Sequence[str], now: da
     # Their TLS may be what is broken, and this is how they shall learn it (RFC 8689 5).
     mail["TLS-Required"] = "No"
     text = f"This is a report about TLS in mail sent to {report.domain} on {report.day:%Y-%m-%d}, from {sender.organisation}.\n"
-    mail.attach(MIMEText(text, "plain", "us-ascii" if text.isascii() else "utf-8"))
-    attachment = MIMEApplication(content(report, sender), "tlsrpt+gzip", policy=_POLICY)
+    body = _part("text/plain")
+    body.set_payload(text, "us-ascii" if text.isascii() else "utf-8")
+    mail.attach(body)
+    attachment = _part("application/tlsrpt+gzip")
+    attachment.set_payload(content(report, sender))
+    encode_base64(attachment)
     attachment.add_header("Content-Disposition", "attachment", filename=report.file_name(sender.submitter))
     mail.attach(attachment)
     return mail.as_bytes()
+
+
+def _part(content_type: str, **params: str) -> Message:
+    """An empty part, as email.mime has them, which is not loaded: see bounce_mime."""
+    part = Message(policy=_POLICY)
+    part.add_header("Content-Type", content_type, **params)
+    part["MIME-Version"] = "1.0"
+    return part
 
 
 def _stamp(moment: datetime) -> str:

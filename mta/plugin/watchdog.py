@@ -1,8 +1,8 @@
 """Reports who keeps the event loop busy: plugin, hook, file and line, and for how long.
 
 A thread looks at the loop from outside, ten times a second, so a switch of greenlets costs nothing more than without it. libev
-counts its turns, and notes when each began; a loop that is in the same turn as before, and does not wait, is held. gevent's own
-monitor is told of every switch instead, and knows neither plugins nor durations.
+counts its turns, and Turns notes when each began; a loop that is in the same turn as before, and does not wait, is held. gevent's
+own monitor is told of every switch instead, and knows neither plugins nor durations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import monkey
@@ -20,6 +20,7 @@ from gevent.hub import Hub
 
 from mta.logger import CRIT, Record
 from mta.plugin.holds import Holds
+from mta.plugin.turns import Turns
 from mta.plugin.whereabouts import CORE, Whereabouts, holder, whereabouts
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ class Watchdog:
     """Watches the event loop of the thread that start() is called in.
 
     limit: seconds that a plugin may keep it; 0 watches nothing. write: takes a line from another thread: what the log is told
-    of a loop that is still held after `stuck` seconds, and may never come back. `holds`: what was seen.
+    of a loop that is still held after `stuck` seconds, and may never come back. `holds`: what was seen. `turns`: how long all
+    turns of the loop were.
     """
 
     def __init__(
         self, limit: float, logger: Logger, write: Callable[[str], None], stuck: float = STUCK_SECONDS
     ) -> None:
         self.holds = Holds()
+        self.turns = Turns()
         self._limit = limit
         self._logger = logger
         self._write = write
@@ -69,13 +72,18 @@ class Watchdog:
         if not self._limit or self._turn is None or not self._stopped.acquire(False):
             return
         self._watched = _this_thread()
-        self._looked = time.monotonic()
+        self.turns.start()
         _start_thread(self._run, ())
 
     def stop(self) -> None:
         """End; harmless when repeated."""
         if self._stopped.locked():
             self._stopped.release()
+            self.turns.stop()
+
+    def as_values(self) -> dict[str, Any]:
+        """As JSON values: `plugins` of Holds, and all of Turns."""
+        return {"plugins": self.holds.as_values(), **self.turns.as_values()}
 
     def _run(self) -> None:
         pause = self._limit
@@ -91,25 +99,22 @@ class Watchdog:
         if frame is None or frame.f_code is WAITING:
             self._hold = None
         elif self._hold is None or turn != self._turn:
-            self._hold = _Hold(self._began(now), holder(frame))
-        self._turn, self._looked = turn, now
+            self._hold = _Hold(self.turns.began, holder(frame))
+        self._turn = turn
         if frame is None or self._hold is None:
             return self._limit
         held = now - self._hold.since
         if held < self._limit:
             return self._limit - held
-        self._judge(self._hold, frame, held)
+        self._judge(self._hold, frame, held, turn)
         return self._limit
 
-    def _began(self, now: float) -> float:
-        """When this turn began: libev knows the time of day, which may have been set since; we were here the last time."""
-        return min(max(now - (time.time() - self._loop.now()), self._looked), now)
-
-    def _judge(self, hold: _Hold, frame: FrameType, held: float) -> None:
+    def _judge(self, hold: _Hold, frame: FrameType, held: float, turn: int) -> None:
         if not hold.told:
             hold.told = True
             where = whereabouts(frame)
             alone = hold.by is holder(frame)
+            self.turns.seen = turn, where
             # Runs as soon as the loop has its thread back, which is when we know how long that took.
             self._loop.run_callback_threadsafe(self._over, hold.since, where, alone)
         elif not hold.told_stuck and held >= self._stuck:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
+from tests.bench import hub
+from tests.bench.figure import Figure
 from tests.bench.load import RUN_LIMIT, LoadFailed, Sample, run, settled_cpu
-from tests.bench.memory import MemoryResult
 from tests.bench.rows import FanoutRow
-from tests.bench.servers import build
+from tests.bench.servers import OURS, build
 from tests.bench.throughput import Result
 from tests.bench.tls_client import ask, expect
 from tests.support import proc
@@ -24,26 +26,34 @@ BATCH = 50  # commands; Haraka answers 421 to the end of 500 that come at once
 BODY = 800 * (b"x" * 62 + b"\r\n")  # 50 KB
 
 
-def submit(port: int, rcpts: Sequence[str]) -> None:
-    """Hand one message to a server, the commands in batches (RFC 2920). Raises ValueError for another answer than 250."""
+def submit(port: int, rcpts: Sequence[str], *, body: bytes = BODY, messages: int = 1) -> None:
+    """Hand messages to a server over one connection, the commands in batches (RFC 2920).
+
+    Raises ValueError for another answer than 250.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=RUN_LIMIT) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         replies = sock.makefile("rb")
         expect(sock, "220")
         ask(sock, "EHLO client.test", "250")
-        envelope = ["MAIL FROM:<sender@example.test>", *(f"RCPT TO:<{rcpt}>" for rcpt in rcpts), "DATA"]
-        for first in range(0, len(envelope), BATCH):
-            batch = envelope[first : first + BATCH]
-            sock.sendall("".join(line + "\r\n" for line in batch).encode())
-            for command in batch:
-                reply = replies.readline()
-                if not reply.startswith(b"354" if command == "DATA" else b"250"):
-                    raise ValueError(f"{command}: {reply!r}")
-        sock.sendall(b"Subject: many\r\n\r\n" + BODY + b".\r\n")
-        reply = replies.readline()
-        if not reply.startswith(b"250"):
-            raise ValueError(f"end of data: {reply!r}")
+        for _ in range(messages):
+            _transaction(sock, replies, rcpts, body)
         sock.sendall(b"QUIT\r\n")
+
+
+def _transaction(sock: socket.socket, replies: BinaryIO, rcpts: Sequence[str], body: bytes) -> None:
+    envelope = ["MAIL FROM:<sender@example.test>", *(f"RCPT TO:<{rcpt}>" for rcpt in rcpts), "DATA"]
+    for first in range(0, len(envelope), BATCH):
+        batch = envelope[first : first + BATCH]
+        sock.sendall("".join(line + "\r\n" for line in batch).encode())
+        for command in batch:
+            reply = replies.readline()
+            if not reply.startswith(b"354" if command == "DATA" else b"250"):
+                raise ValueError(f"{command}: {reply!r}")
+    sock.sendall(b"Subject: many\r\n\r\n" + body + b".\r\n")
+    reply = replies.readline()
+    if not reply.startswith(b"250"):
+        raise ValueError(f"end of data: {reply!r}")
 
 
 def pass_through(server: Server, sink: PostfixSink, row: FanoutRow, messages: int) -> Sample:
@@ -66,18 +76,16 @@ def disk_bytes(directory: Path) -> int:
     return sum(blocks for _, blocks in {(stat.st_ino, stat.st_blocks * 512) for stat in files})
 
 
-def measure(
-    row: FanoutRow, names: Sequence[str], work: Path, rounds: int
-) -> tuple[Result, list[MemoryResult]]:
+def measure(row: FanoutRow, names: Sequence[str], work: Path, rounds: int) -> tuple[Result, list[Figure]]:
     """Measure a row, new processes for each server and round."""
     result = Result(row)
-    peak = MemoryResult(f"{row.name} peak", "MB", "growth")
-    disk = MemoryResult(f"{row.name} queue", "MB", "on disk")
+    peak = Figure(f"{row.name} peak", "MB", "growth")
+    disk = Figure(f"{row.name} queue", "MB", "on disk")
     for number in range(rounds):
         for name in names:
             directory = work / f"{row.name.replace(' ', '-')}-{name}-{number}"
             try:
-                sample, growth = _moving(name, directory / "moving", row)
+                sample, growth = _moving(name, directory / "moving", row, result.hub)
                 held = _held(name, directory / "held", row)
             except (LoadFailed, ValueError, OSError) as error:
                 result.failures[name] = str(error)
@@ -88,7 +96,7 @@ def measure(
     return result, [peak, disk]
 
 
-def _moving(name: str, directory: Path, row: FanoutRow) -> tuple[Sample, float]:
+def _moving(name: str, directory: Path, row: FanoutRow, held: list[hub.Part]) -> tuple[Sample, float]:
     """Some messages' sample, and by how many MB a warmed server's memory grows at most while they pass."""
     with ExitStack() as stack:
         sink = stack.enter_context(PostfixSink(directory / "sink"))
@@ -97,6 +105,8 @@ def _moving(name: str, directory: Path, row: FanoutRow) -> tuple[Sample, float]:
         before = server.rss_kib
         proc.forget_peak(server.pid)
         sample = pass_through(server, sink, row, MESSAGES)
+        if name == OURS:
+            hub.add(held, hub.since_start(row.name, server))
         return sample, (proc.peak_rss_kib(server.pid) - before) / 1024
 
 

@@ -1,83 +1,89 @@
-"""The figures as a table for people and as JSON for comparing runs."""
+"""The figures for people: a block for each row, a line for each server. Nothing is judged."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+from tests.bench.figure import Figure
 from tests.bench.load import Sample
-from tests.bench.memory import MemoryResult
-from tests.bench.servers import HARAKA, OURS
+from tests.bench.names import HARAKA, OURS
 from tests.bench.throughput import Result
 
-MEMORY_HEADER = f"{'memory':<24} {'Haraka':>26} {'ours':>26} {'aim for ours':>16}"
+LEGEND = (
+    "Medians (lowest-highest) of the runs: rate, processor time of the server and all its processes for each, their greatest\n"
+    "memory, and rate and processor time to Haraka's."
+)
 
 
-def header(load: str, unit: str) -> str:
-    """Return the head of a table of loads that are counted in `unit`."""
-    return (
-        f"{load:<24} {f'Haraka {unit}/s':>20} {f'ours {unit}/s':>22} {'ours/H':>7}   "
-        f"{f'Haraka CPU ms/{unit}':>22} {f'ours CPU ms/{unit}':>22} {'ours/H':>7} {'aim':>6}"
-    )
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return the median with the lowest and the highest."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
-def _ratio(result: Result, of: Callable[[Sample], float]) -> str:
+def ratio(result: Result, name: str, of: Callable[[Sample], float], other: str = HARAKA) -> float | None:
+    """Return the median of a server's samples to that of another's; None where one of the two has none."""
     medians = [
-        median([of(sample) for sample in result.samples[name]]) if result.samples.get(name) else 0.0
-        for name in (OURS, HARAKA)
+        median(map(of, result.samples[who])) if result.samples.get(who) else 0.0 for who in (name, other)
     ]
-    return f"{medians[0] / medians[1]:.2f}" if all(medians) else "-"
+    return medians[0] / medians[1] if all(medians) else None
 
 
-def line(result: Result) -> str:
-    """Return one row of the table: medians with the lowest and highest of the runs, and ours to Haraka's."""
-    rates = {name: _spread([s.rate for s in samples], 0) for name, samples in result.samples.items()}
-    cpus = {name: _spread([s.cpu_ms for s in samples], 3) for name, samples in result.samples.items()}
-    text = (
-        f"{result.row.name:<24} {rates.get(HARAKA, '-'):>20} {rates.get(OURS, '-'):>22} "
-        f"{_ratio(result, lambda sample: sample.rate):>7}   {cpus.get(HARAKA, '-'):>22} {cpus.get(OURS, '-'):>22} "
-        f"{_ratio(result, lambda sample: sample.cpu_ms):>7} {result.row.aim or '-':>6}"
-    )
-    failed = "".join(f"\n    {name} failed: {why}" for name, why in result.failures.items())
-    return text + failed
+def rate(sample: Sample) -> float:
+    return sample.rate
 
 
-def memory_line(result: MemoryResult) -> str:
-    figures = [
-        f"{_spread(values, 1)} {result.unit} {result.per}" if (values := result.values.get(name)) else "-"
-        for name in (HARAKA, OURS)
+def cpu(sample: Sample) -> float:
+    return sample.cpu_ms
+
+
+def block(result: Result) -> str:
+    """Return a row: its head with reach and dream, a line for each server, and why others have none."""
+    goal = result.row.goal
+    reach = f"   (ours to Haraka's CPU: reach {goal[0]:.2f}, dream {goal[1]:.2f})" if goal else ""
+    return "\n".join([f"{result.row.name}{reach}", *_lines(result)])
+
+
+def _lines(result: Result) -> Iterator[str]:
+    for name in sorted(result.samples, key=lambda name: (name != HARAKA, name != OURS)):
+        samples = result.samples[name]
+        yield (
+            f"  {name:<15}{_rates(samples):>22} {result.row.unit}/s"
+            f"{spread([s.cpu_ms for s in samples], 3):>26} ms CPU{_memory(samples):>9}"
+            f"{_times(result, name)}{_latency(samples)}"
+        )
+    yield from (f"  {name:<15} not measured: {why}" for name, why in result.failures.items())
+
+
+def _rates(samples: Sequence[Sample]) -> str:
+    rates = [sample.rate for sample in samples]
+    return spread(rates, 0 if median(rates) > 100 else 1)
+
+
+def _memory(samples: Sequence[Sample]) -> str:
+    peaks = [sample.rss_mb for sample in samples if sample.rss_mb is not None]
+    return f"{max(peaks):.0f} MB" if peaks else ""
+
+
+def _times(result: Result, name: str) -> str:
+    """Return rate and CPU to Haraka's."""
+    if name == HARAKA or (rates := ratio(result, name, rate)) is None:
+        return ""
+    return f"   {rates:6.2f} x rate {ratio(result, name, cpu) or 0:6.3f} x CPU"
+
+
+def _latency(samples: Sequence[Sample]) -> str:
+    middle = [sample.p50_ms for sample in samples if sample.p50_ms is not None]
+    slow = [sample.p99_ms for sample in samples if sample.p99_ms is not None]
+    return f"   p50 {spread(middle, 1)} p99 {spread(slow, 1)} ms" if middle and slow else ""
+
+
+def figure_lines(figure: Figure) -> str:
+    """Return a figure of each server, and why others have none."""
+    aim = f"   (at most {figure.aim} {figure.unit})" if figure.aim else ""
+    found = [
+        f"  {name:<15}{spread(values, 1)} {figure.unit} {figure.per}"
+        for name, values in figure.values.items()
     ]
-    aim = f"< {result.aim} {result.unit}" if result.aim else "-"
-    return f"{result.name:<24} {figures[0]:>26} {figures[1]:>26} {aim:>16}"
-
-
-def write_json(path: Path, results: Sequence[Result], memory: Sequence[MemoryResult]) -> None:
-    """Write every sample, so that two runs can be compared."""
-    content = {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "kernel": platform.release(),
-            "python": platform.python_version(),
-        },
-        "loads": [
-            {
-                "row": result.row.name,
-                "failures": result.failures,
-                **{
-                    name: [{"rate": s.rate, "cpu_ms": s.cpu_ms, "messages": s.messages} for s in samples]
-                    for name, samples in result.samples.items()
-                },
-            }
-            for result in results
-        ],
-        "memory": [{"row": result.name, "unit": result.unit, **result.values} for result in memory],
-    }
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    failed = [f"  {name:<15}not measured: {why}" for name, why in figure.failures.items()]
+    return "\n".join([figure.name + aim, *found, *failed])

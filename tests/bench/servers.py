@@ -1,31 +1,25 @@
-"""The two servers, configured alike: one process, warnings logged, the same plugins, one fixed next hop."""
+"""The servers that are measured, configured alike: warnings logged, the same plugins, one fixed next hop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeAlias
 
+from tests.bench import kinds
+from tests.bench.kinds import COMMON, DISCARD, SUBMISSION
+from tests.bench.load import Loaded
+from tests.bench.names import HARAKA, HARAKA_NODES, OURS, OURS_NODES, POSTFIX
+from tests.bench.peers.postfix import postfix
+from tests.bench.peers.scripts import script
 from tests.support import haraka_js
 from tests.support.server import Server
 
-OURS, HARAKA = "ours", "Haraka"
 LARGEST_MESSAGE = 200 * 1024 * 1024
 SPOOL_AFTER = 1024 * 1024
 
-OUTBOUND = "[main]\nconcurrency_max=100\nlocal_mx_ok=true\nenable_tls=false\n"
 SMARTHOST = "\n[smarthost]\nhost=127.0.0.1:%d\ntls=off\n"
-COMMON = {
-    "smtp.ini": "listen=127.0.0.1:{port}\nnodes=0\n",
-    "me": "relay.test\n",
-    "log.ini": "[main]\nlevel=warn\n",
-    "outbound.ini": OUTBOUND,
-}
-DISCARD = {"plugins": "rcpt_to.in_host_list\nqueue/discard\n", "host_list": "example.com\n"}
-SUBMISSION = {  # and a message for example.com is thrown away
-    **DISCARD,
-    "plugins": f"tls\nauth/flat_file\n{DISCARD['plugins']}",
-    "auth_flat_file.ini": "[core]\nmethods=PLAIN\n\n[users]\nanna=secret\n",
-}
 RELAYING_PLUGIN = """\
 from mta.plugin import Plugin
 
@@ -33,6 +27,9 @@ class Relaying(Plugin):
     def hook_connect(self, connection):
         connection.relaying = True
 """
+DISCARDING = {"YES_REALLY_DO_DISCARD": "1"}
+
+Builder: TypeAlias = Callable[[Path, Mapping[str, str], "int | None"], Server]
 
 
 def _large_messages(directory: Path) -> str:
@@ -50,7 +47,7 @@ def _large_messages(directory: Path) -> str:
 def ours(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
     """Return this server; `next_hop` is the port that it relays to, None to discard."""
     if next_hop is None:
-        return Server(directory, {**DISCARD, **files}, env={"YES_REALLY_DO_DISCARD": "1"})
+        return Server(directory, {**DISCARD, **files}, env=DISCARDING)
     outbound = files["outbound.ini"] + SMARTHOST % next_hop
     return Server(
         directory,
@@ -62,11 +59,11 @@ def ours(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Ser
 def haraka(directory: Path, files: Mapping[str, str], next_hop: int | None) -> Server:
     """Return Haraka 3.1.6 doing the same."""
     if next_hop is None:
-        return haraka_js.server(directory, {**DISCARD, **files}, env={"YES_REALLY_DO_DISCARD": "1"})
+        return haraka_js.server(directory, {**DISCARD, **files}, env=DISCARDING)
     return haraka_js.relay(directory, next_hop, files)
 
 
-BUILDERS: dict[str, Callable[[Path, Mapping[str, str], int | None], Server]] = {HARAKA: haraka, OURS: ours}
+BUILDERS: dict[str, Builder] = {HARAKA: haraka, OURS: ours, HARAKA_NODES: haraka, OURS_NODES: ours}
 
 
 def build(
@@ -77,15 +74,39 @@ def build(
     large: bool = False,
     paused: bool = False,
     tls: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Server:
-    """Return a server in a new directory, not yet started.
+    """Return Haraka or this server in a new directory, not yet started.
 
     large: it takes 200 MB, with spool_after set. paused: nothing leaves the queue. tls: its key and certificate files, and
-    it takes submissions of one user.
+    it takes submissions of one user. extra: more configuration files.
     """
-    files = {**COMMON, **(SUBMISSION if tls else {}), **(tls or {})}
+    files = {**COMMON, **(SUBMISSION if tls else {}), **(tls or {}), **(extra or {})}
+    if name in (HARAKA_NODES, OURS_NODES):
+        files["smtp.ini"] = files["smtp.ini"].replace("nodes=0", "nodes=2")
     if large:
         files["connection.ini"] = _large_messages(directory)
     if paused:
         files["outbound.ini"] += "disabled=true\n"
     return BUILDERS[name](directory, files, next_hop)
+
+
+class Startable(Protocol):
+    """A server that `with` starts and stops."""
+
+    def __enter__(self) -> Loaded: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+def contender(name: str, kind: str, directory: Path, next_hop: int | None) -> Startable:
+    """Return anybody, set up for a kind of row and not yet started; `next_hop` is the sink's port where the kind has one.
+
+    Raises LoadFailed when a peer can not be had here.
+    """
+    if name in BUILDERS:
+        queued = next_hop if kinds.queues(kind) else None
+        return build(name, directory, queued, extra=kinds.files(kind, next_hop))
+    return postfix(directory, next_hop) if name == POSTFIX else script(name, directory, next_hop)

@@ -15,6 +15,7 @@ from tests.bench.load import LoadFailed, Sample, settled_cpu
 from tests.bench.rows import SessionRow
 from tests.bench.servers import build
 from tests.bench.throughput import Plan, Result, by_turns
+from tests.support import proc
 from tests.support.needs import find_program
 from tests.support.server import ROOT, Server
 
@@ -39,6 +40,7 @@ class Clients:
     def run(self, server: Server, count: int, kind: str) -> Sample:
         """Hold about `count` sessions with a server. Raises LoadFailed."""
         each = -(-count // CLIENTS)
+        proc.forget_peak(server.pid)
         cpu, start = server.cpu_seconds, time.monotonic()
         for process in self._processes:
             assert process.stdin
@@ -49,7 +51,8 @@ class Clients:
             if process.stdout.readline() != "done\n":
                 raise LoadFailed("a session ended early")
         seconds = time.monotonic() - start
-        return Sample(each * CLIENTS, seconds, settled_cpu(server) - cpu)
+        cpu = settled_cpu(server) - cpu
+        return Sample(each * CLIENTS, seconds, cpu, proc.peak_rss_kib(server.pid) / 1024)
 
     def __enter__(self) -> Clients:
         return self
@@ -90,7 +93,7 @@ def tls_files(directory: Path, key: str) -> dict[str, str]:
 
 
 def measure(rows: Sequence[SessionRow], names: Sequence[str], work: Path, plan: Plan) -> Iterator[Result]:
-    """Yield each row's result; both servers of a row have the same key."""
+    """Yield each row's result; all servers of a row have the same key."""
     for row in rows:
         directory = work / row.name.replace(" ", "-")
         files = tls_files(directory, row.key)

@@ -77,13 +77,14 @@ def test_for_people(relay_to: RelayTo) -> None:
     relay = relay_to(9, config=TWO)
     first, second = pids(relay)
     done = haraka("status", "-c", str(relay.directory))
-    head, columns, *workers, sums = done.stdout.splitlines()
+    head, columns, *workers, sums, loop = done.stdout.splitlines()
     assert head.startswith(f"Haraka {VERSION}, up ") and head.endswith(f", master {relay.pid}, workers: 2")
     assert columns.split()[:4] == ["pid", "state", "connections", "accepted"]
     assert [line.split()[:4] for line in workers] == [
         ["worker", "0", str(first), "serving"],
         ["worker", "1", str(second), "serving"],
     ]
+    assert loop.startswith("event loop held at most ") and " to 1 ms: " in loop
     assert sums.split()[0] == "sum" and done.returncode == 0
 
 

@@ -19,7 +19,7 @@ def status(pid: int, *sites: dict[str, Any], **more: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("in_progress", "scheduled", "held", "ready", "parked"), 2)
     about = {"version": "1", "pid": pid, "started": 100.0 + pid, "connections": 3, "listening": ["[::0]:25"]}
     about |= {"slot": 0, "figures": {"accepted": pid}}
-    busy = {"plugins": {}, "histogram": {"100": 0, "more": 0}}
+    busy = {"plugins": {}, "histogram": {"100": 0, "more": 0}, "longest": 0.0, "longest_at": {}}
     return {
         **about,
         **counts,
@@ -50,6 +50,8 @@ def test_who_kept_the_event_loops_busy() -> None:
     one = {
         "plugins": {"slow": {"count": 1, "seconds": 0.3, "longest": 0.3}},
         "histogram": {"100": 0, "more": 1},
+        "longest": 0.3,
+        "longest_at": {"plugin": "slow"},
     }
     other = {
         "plugins": {
@@ -57,6 +59,8 @@ def test_who_kept_the_event_loops_busy() -> None:
             "core": {"count": 1, "seconds": 0.1, "longest": 0.1},
         },
         "histogram": {"100": 1, "more": 2},
+        "longest": 0.25,
+        "longest_at": {"plugin": "core"},
     }
     whole = merged("status", [status(7, busy=one), status(5, busy=other)])["busy"]
     assert whole == {
@@ -65,6 +69,8 @@ def test_who_kept_the_event_loops_busy() -> None:
             "core": {"count": 1, "seconds": 0.1, "longest": 0.1},
         },
         "histogram": {"100": 1, "more": 3},
+        "longest": 0.3,
+        "longest_at": {"plugin": "slow"},
     }
 
 

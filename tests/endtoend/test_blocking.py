@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def read(path):
 '''
 
 BUSY = '''
-"""NOOP COMPUTES: this plugin keeps the event loop."""
+"""NOOP computes, NOOP a little: this plugin keeps the event loop."""
 
 import time
 
@@ -123,7 +124,7 @@ from mta.plugin import Plugin
 
 class Busy(Plugin):
     def hook_noop(self, connection, argument):
-        end = time.monotonic() + (0.3 if argument == "computes" else 0)
+        end = time.monotonic() + {"computes": 0.3, "a little": 0.05}.get(argument, 0)
         while time.monotonic() < end:
             pass
 '''
@@ -248,10 +249,38 @@ def test_a_plugin_that_computes_is_reported(nodes: int, tmp_path: Path) -> None:
         assert "loop held by:  busy (1 times, " in run("queue", "stats", "-c", str(tmp_path)).stdout
 
 
+@pytest.mark.parametrize("nodes", [0, 2])
+def test_how_long_the_loop_was_held_is_counted(nodes: int, tmp_path: Path) -> None:
+    """A plugin that computes for 50 ms is found in the column of turns up to 100 ms, and its place beside the longest turn."""
+    smtp = f"listen=127.0.0.1:{{port}}\nnodes={nodes}\nwatchdog_ms=25\n"
+    with Server(tmp_path, {"smtp.ini": smtp, "plugins": "busy\n"}, {"busy.py": BUSY}) as server:
+        before = held(tmp_path)["histogram"]
+        with RawClient(server.port) as client:
+            for _ in range(5):  # on a busy machine one or another may take longer
+                client.command("NOOP a little")
+        after = held(tmp_path)
+        grown = {name: count - before[name] for name, count in after["histogram"].items()}
+        assert grown["1"] >= 1 and grown["100"] >= 1 and sum(grown[name] for name in ("100", "more")) >= 5
+        assert after["longest"] >= 0.05
+        where = after["longest_at"]
+        assert (where["plugin"], where["hook"]) == ("busy", "noop")
+        assert where["at"].startswith(f"{tmp_path}/plugins/busy.py:1")
+        line = run("status", "-c", str(tmp_path)).stdout.splitlines()[-1]
+        assert line.startswith("event loop held at most ") and " (by busy at noop, " in line
+
+
+def held(directory: Path) -> dict[str, Any]:
+    """What `haraka status` says of the event loop."""
+    busy: dict[str, Any] = json.loads(run("status", "--json", "-c", str(directory)).stdout)["busy"]
+    return busy
+
+
 def test_nobody_is_reported_where_nobody_watches(tmp_path: Path) -> None:
     config = {"smtp.ini": "listen=127.0.0.1:{port}\nwatchdog_ms=0\n", "plugins": "busy\n"}
     with Server(tmp_path, config, {"busy.py": BUSY}) as server:
         with RawClient(server.port) as client:
             client.command("NOOP computes")
+        assert not any(held(tmp_path)["histogram"].values())
+        assert "event loop" not in run("status", "-c", str(tmp_path)).stdout
         assert server.stop() == 0
         assert "busy for" not in server.log

@@ -21,6 +21,14 @@ HARAKA = HOME / "node_modules" / "Haraka"
 # libmime 5.3.6: the newest that runs on the versions of node that Haraka 3.1.6 supports.
 PACKAGE = {"private": True, "dependencies": {"Haraka": VERSION}, "overrides": {"libmime": "5.3.6"}}
 
+# Plugins that Haraka has in packages of their own.
+PLUGINS = {
+    "haraka-plugin-relay": "1.0.2",
+    "haraka-plugin-headers": "1.2.0",
+    "haraka-plugin-limit": "1.3.2",
+    "haraka-plugin-aliases": "1.1.0",
+}
+
 RELAYING_PLUGIN = "exports.hook_connect = (next, connection) => { connection.relaying = true; next() }\n"
 NEXT_HOP_PLUGIN = (
     "exports.hook_get_mx = (next) => next(OK, { priority: 0, exchange: '127.0.0.1', port: %d })\n"
@@ -35,10 +43,23 @@ def installed() -> bool:
 
 def install() -> None:
     """Install Haraka with npm, once. Raises subprocess.CalledProcessError, OSError."""
-    if installed():
-        return
+    if not installed():
+        _npm_install(PACKAGE)
+
+
+def plugins_installed() -> bool:
+    return all((HOME / "node_modules" / name).is_dir() for name in PLUGINS)
+
+
+def install_plugins() -> None:
+    """Install Haraka and PLUGINS with npm, once. Raises subprocess.CalledProcessError, OSError."""
+    if not (installed() and plugins_installed()):
+        _npm_install({**PACKAGE, "dependencies": {"Haraka": VERSION, **PLUGINS}})
+
+
+def _npm_install(package: Mapping[str, object]) -> None:
     HOME.mkdir(parents=True, exist_ok=True)
-    (HOME / "package.json").write_text(json.dumps(PACKAGE, indent=2))
+    (HOME / "package.json").write_text(json.dumps(package, indent=2))
     options = ["--omit=optional", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
     subprocess.run(["npm", "install", *options], cwd=HOME, check=True)
 
@@ -86,7 +107,7 @@ def main() -> int:
         if shutil.which(program) is None:
             print(f"{program} is not here: apt-get install {package}", file=sys.stderr)
             return 2
-    install()
+    install_plugins()
     print(f"Haraka {VERSION} is in {HARAKA}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -46,7 +47,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _status(pid: int, key: str) -> int:
-    text = Path(f"/proc/{pid}/status").read_text()
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it ended while we looked
     match = re.search(rf"^{key}:\s+(\d+) kB", text, re.MULTILINE)
     return int(match[1]) if match else 0
 
@@ -63,11 +67,15 @@ def rss_kib(pid: int) -> int:
 
 
 def peak_rss_kib(pid: int) -> int:
-    """Return the greatest resident memory in KiB since the start or the last `forget_peak`."""
+    """Return the greatest resident memory of the tree in KiB since the start or the last `forget_peak`.
+
+    Each process's own peak is taken, so for several it is never too low.
+    """
     return sum(_status(member, "VmHWM") for member in tree(pid))
 
 
 def forget_peak(pid: int) -> None:
     """Let `peak_rss_kib` start again from what is resident now."""
     for member in tree(pid):
-        Path(f"/proc/{member}/clear_refs").write_text("5")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{member}/clear_refs").write_text("5")

@@ -42,6 +42,17 @@ def eventually(happened: Callable[[], object], timeout: float = 10.0, interval: 
     return True
 
 
+def greets(port: int) -> bool:
+    """Say whether a server on this machine has a banner and an answer to QUIT."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as sock:
+            banner = sock.recv(512)
+            sock.sendall(b"QUIT\r\n")
+            return banner.startswith(b"220") and bool(sock.recv(512))
+    except OSError:
+        return False
+
+
 class Server:
     """One server in one install directory: written at once, started and stopped as often as a test wants.
 
@@ -82,7 +93,7 @@ class Server:
         """Start the process and wait for its banner. Raises StartupFailed."""
         self.spawn()
         deadline = time.monotonic() + START_SECONDS
-        while not self._greets():
+        while not greets(self.port):
             if self.returncode is not None or time.monotonic() > deadline:
                 status = self.returncode
                 self.kill()
@@ -110,15 +121,6 @@ class Server:
         status = self.returncode
         self.kill()
         return status, self.log
-
-    def _greets(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as sock:
-                banner = sock.recv(512)
-                sock.sendall(b"QUIT\r\n")
-                return banner.startswith(b"220") and bool(sock.recv(512))
-        except OSError:
-            return False
 
     @property
     def returncode(self) -> int | None:

@@ -42,7 +42,7 @@ class SmtpSettings(Settings):
     force_shutdown_timeout: int = setting("main", "force_shutdown_timeout", whole(0), 30, "Seconds that a graceful stop may take.")
     worker_timeout: int = setting("main", "worker_timeout", whole(0), 120, "Seconds that a worker may hang before the master ends and replaces it, 3 at least; 0: for ever.")
     plugin_timeout_action: str = setting("main", "plugin_timeout_action", choice("defer", "continue"), "defer", "A plugin that does not answer in time: `defer` tells the client to try later, `continue` asks the next plugin.")
-    watchdog_ms: int = setting("main", "watchdog_ms", whole(0, 60000), 100, "A plugin that keeps the event loop busy for more milliseconds than this is reported at WARN, see docs/Blocking.md. 0: never. Read at start.")
+    watchdog_ms: int = setting("main", "watchdog_ms", whole(0, 60000), 100, "A plugin that keeps the event loop busy for more milliseconds than this is reported at WARN, see docs/Blocking.md. 0: never, and how long the loop is held is not counted. Read at start.")
     ignore_bad_plugins: bool = setting("main", "ignore_bad_plugins", FLAG, False, "Start without the plugins that cannot be loaded, instead of not starting.")
 
     def finish(self, given: frozenset[str]) -> Self:

@@ -1,0 +1,66 @@
+"""What Haraka and this server are configured to do with the mail in each kind of row: the same files for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OUTBOUND = "[main]\nconcurrency_max=100\nlocal_mx_ok=true\nenable_tls=false\n"
+COMMON = {
+    "smtp.ini": "listen=127.0.0.1:{port}\nnodes=0\n",
+    "me": "relay.test\n",
+    "log.ini": "[main]\nlevel=warn\n",
+    "outbound.ini": OUTBOUND,
+}
+DISCARD = {"plugins": "rcpt_to.in_host_list\nqueue/discard\n", "host_list": "example.com\n"}
+SUBMISSION = {  # and a message for example.com is thrown away
+    **DISCARD,
+    "plugins": f"tls\nauth/flat_file\n{DISCARD['plugins']}",
+    "auth_flat_file.ini": "[core]\nmethods=PLAIN\n\n[users]\nanna=secret\n",
+}
+# Every second message of a run would meet the deferred ones of the run before it again; so they are not tried again that soon.
+MIXED = {"outbound.ini": f"{OUTBOUND}temp_fail_intervals=1d\n"}
+# The client is in none of the lists of relay, and no limit is reached: all plugins look, none objects.
+CHAIN = {
+    **DISCARD,
+    "plugins": f"relay\nheaders\nlimit\naliases\n{DISCARD['plugins']}",
+    "relay.ini": "[relay]\nacl=true\n",
+    "relay_acl_allow": "192.0.2.0/24\n",
+    "limit.ini": (
+        "[concurrency]\nenabled=false\n\n[recipients]\nenabled=true\nmax=100\n\n"
+        "[unrecognized_commands]\nenabled=true\nmax=10\n\n[errors]\nenabled=true\nmax=10\n"
+    ),
+    "aliases.json": '{"postmaster": {"action": "alias", "to": "anna"}}\n',
+}
+# The filters that both bring along, as long as one of them has not all of the chain above.
+BUNDLED = {
+    **CHAIN,
+    "plugins": (f"relay\nblock_me\nrecord_envelope_addresses\ndata.signatures\n{DISCARD['plugins']}"),
+    "block_me.recipient": "spam@example.com\n",
+    "block_me.senders": "admin@example.com\n",
+    "data.signatures": "a text that no message has\n",
+}
+
+
+def forward(port: int) -> dict[str, str]:
+    return {
+        "plugins": "rcpt_to.in_host_list\nqueue/smtp_forward\n",
+        "host_list": "example.com\n",
+        "smtp_forward.ini": f"host=127.0.0.1\nport={port}\n",
+    }
+
+
+def files(kind: str, next_hop: int | None) -> Mapping[str, str]:
+    """Return the configuration files of a kind of row that differ from plain discarding or relaying."""
+    if kind == "forward":
+        assert next_hop is not None
+        return forward(next_hop)
+    return {"relay-mixed": MIXED, "chain": CHAIN, "chain-bundled": BUNDLED}.get(kind, {})
+
+
+def has_next_hop(kind: str) -> bool:
+    return kind.startswith("relay") or kind in ("forward", "latency")
+
+
+def queues(kind: str) -> bool:
+    """Say whether mail goes through the server's own queue to its next hop."""
+    return kind.startswith("relay") or kind == "latency"
