@@ -24,7 +24,7 @@ def test_a_start_with_entries_in_the_queue(tmp_path: Path) -> None:
 
 def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
     server = build(OURS, tmp_path, None, extra={"plugins": "nosuch\n"})
-    with startup.started(server) as (_, begun), pytest.raises(RuntimeError, match=r"exit status 1: .*nosuch"):
+    with startup.started(server) as (_, begun), pytest.raises(RuntimeError, match="exit status 1: "):
         startup.wait_for(server, begun, 60, lambda: startup.greets(server.port))
 
 
