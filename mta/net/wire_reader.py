@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 READ_SIZE = 65536  # larger buffers make malloc map and unmap memory for every read
 TCP_ESTABLISHED = 1  # <netinet/tcp.h>, first byte of struct tcp_info
-GREEDY_READS = 8  # full reads in a row before others get their turn: half a megabyte, a millisecond
+GREEDY_READS = (
+    3  # full reads in a row before others get their turn: a turn of the loop serves all who are ready
+)
 
 
 class LineTooLong(ValueError):
