@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from mta.net.tls_layer import Layer
 
 WRITE_HIGH = 65536  # bytes that may wait for a flush
-GREEDY_WRITES = (
-    3  # flushes in a row before others get theirs: a peer that reads as fast as we write never makes us wait
-)
+GREEDY_WRITES = 3  # flushes in a row before others get their turn: a fast reader never makes us wait
 A_TURN = 1e-6  # seconds; sleep(0) comes back up to 50 times before the loop looks at other sockets
 SMALL = 4096  # what may always join the write that is waiting, such as a final dot
 
