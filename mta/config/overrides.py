@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mta.config.formats import TREES, parse_tree, type_of
+from mta.config.formats import TREES, type_of
 from mta.config.ini import Entry, Sections
-from mta.config.locate import Path, Places, locate
 from mta.config.problem import Problem
+
+if TYPE_CHECKING:
+    from mta.config.locate import Path, Places
 
 NAMES = ("smtp.json", "smtp.yaml", "smtp.toml")
 
@@ -20,6 +22,9 @@ def parse_overrides(kind: str, text: str, file: str) -> tuple[Files, list[Proble
 
     Raises ParseError when the whole cannot be read; keys and values that make no sense are left out and named.
     """
+    from mta.config.locate import locate  # with its parsers, which most installations never need
+    from mta.config.trees import parse_tree
+
     tree, problems = parse_tree(kind, text, file)
     places = locate(kind, text)
     files: Files = {}

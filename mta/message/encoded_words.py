@@ -14,7 +14,7 @@ _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([BbQq])\?([^?\r\n]*)\
 
 # One or more words with something other than ASCII in them, and the blanks between these. Each begins where a word begins,
 # and gives nothing back: the time is linear in any text.
-_FOREIGN_WORD = r"[^ \t\r\n\x80-\U0010ffff]*+[^\x00-\x7f][^ \t\r\n]*+"
+_FOREIGN_WORD = r"[\x00-\x08\x0b\x0c\x0e-\x1f!-\x7f]*+[^\x00-\x7f][^ \t\r\n]*+"
 _FOREIGN_WORDS = re.compile(rf"(?<![^ \t\r\n]){_FOREIGN_WORD}(?:[ \t]++{_FOREIGN_WORD})*+")
 
 # RFC 2047 2: an encoded word has at most 75 characters; `=?utf-8?B?` and `?=` take 12, base64 makes 4 of 3 octets.

@@ -24,7 +24,7 @@ _MAIL_PARAMS = (("RET", "DSN"), ("ENVID", "DSN"), ("BY", "DELIVERBY"), ("MT-PRIO
 _RCPT_PARAMS = ("NOTIFY", "ORCPT")  # RFC 3461 4
 
 # esmtp-value = 1*(%d33-60 / %d62-126) (RFC 5321 4.1.2), with UTF8-non-ascii (RFC 6531 3.3), and "=" as some xtexts have it
-_VALUE = re.compile(r"[!-~\u00a1-\ud7ff\ue000-\U0010ffff]+")
+_VALUE = re.compile(r"[^\x00- \x7f-\xa0\ud800-\udfff]+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 

@@ -64,7 +64,7 @@ _NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
 _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*/?^_`{|}~-]+")
 
 # utf-8-addr-xtext and utf-8-addr-unitext, with EmbeddedUnicodeChar = "\x{" HEXPOINT "}" (RFC 6533 3)
-_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u00a1-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})+")
+_UTF8_ADDRESS = re.compile(r"(?:[^\x00- +=\\\x7f-\xa0]|\\x\{[0-9A-F]{2,6}\})+")
 
 # by-value = by-time ";" by-mode [by-trace];  by-time = ["-" / "+"] 1*9DIGIT (RFC 2852 4)
 _BY = re.compile(r"([-+]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE)
