@@ -1,0 +1,100 @@
+"""Many jobs for one call in the thread that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from gevent import get_hub, spawn
+
+from mta.outbound.spool_errors import SpoolError
+from mta.outbound.spool_thread import DiskThread, Wait
+
+J = TypeVar("J")
+
+LINGER = 0.02  # seconds that a job which nobody waits for waits for company
+
+
+class Batches(Generic[J]):
+    """Gathers jobs while others are under way, and hands all that have gathered to one call in the thread.
+
+    However many wait, the event loop is woken once for a batch. unwanted: called for each job that was done after
+    the greenlet that wanted it had been stopped.
+    """
+
+    __slots__ = ("_awaited", "_begun", "_gathered", "_lingering", "_thread", "_unwanted", "_work")
+
+    def __init__(
+        self,
+        thread: DiskThread,
+        work: Callable[[list[J]], None],
+        unwanted: Callable[[J], None] = lambda job: None,
+    ) -> None:
+        self._thread = thread
+        self._work = work
+        self._unwanted = unwanted
+        self._gathered: list[tuple[J, Wait | None]] = []
+        self._begun = False  # a batch is under way, or about to be
+        self._awaited = False  # somebody waits for what has gathered
+        self._lingering: Any = None
+
+    def do(self, job: J) -> None:
+        """Have a job done and wait until it is."""
+        wait = Wait()
+        self._gathered.append((job, wait))
+        self._awaited = True
+        if not self._begun:
+            self._begun = True
+            # Not at once: others may come before the event loop waits again, and share the batch.
+            get_hub().loop.run_callback(self._begin)
+        try:
+            wait.until_ended()
+        except BaseException:
+            if (job, wait) in self._gathered:
+                self._gathered.remove((job, wait))
+            raise
+        if wait.error is not None:
+            raise wait.error
+
+    def leave(self, job: J) -> None:
+        """Have a job done soon, with others if there are any, and do not wait; nobody is told when that fails."""
+        self._gathered.append((job, None))
+        if not self._begun:
+            self._linger()
+
+    def _linger(self) -> None:
+        if self._lingering is None:
+            self._lingering = get_hub().loop.timer(LINGER, ref=False)
+        if not self._lingering.active:
+            self._lingering.start(self._lingered)
+
+    def _lingered(self) -> None:
+        self._lingering.stop()
+        if not self._begun and self._gathered:
+            self._begin()
+
+    def _begin(self) -> None:
+        batch, self._gathered = self._gathered, []
+        self._begun, self._awaited = True, False
+        try:
+            self._thread.begin(partial(self._work, [job for job, _ in batch]), partial(self._end, batch))
+        except SpoolError as error:
+            self._end(batch, error)
+
+    def _end(self, batch: list[tuple[J, Wait | None]], error: Exception | None) -> None:
+        """Tell everybody. Nobody must wait for ever, whatever went wrong."""
+        if error is not None and not isinstance(error, SpoolError):
+            error = SpoolError(f"the spool failed: {error!r}")
+        self._begun = False
+        if self._awaited:
+            self._begin()  # so that it is done while these greenlets run
+        elif self._gathered:
+            self._linger()
+        for job, wait in batch:
+            if wait is None:
+                continue
+            if not wait.given_up:
+                wait.end(error)
+            elif error is None:
+                spawn(self._unwanted, job)
