@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 class HotMessage:
     """The bytes of one message in SMTP form; they do not change when its stream is discarded.
 
-    holders: how many queue entries still wait to be delivered from here.
+    holders: how many queue entries still wait to be delivered from here. whole: the message, if it is one chunk.
     """
 
-    __slots__ = ("_chunks", "holders", "size")
+    __slots__ = ("_chunks", "holders", "size", "whole")
 
     def __init__(self, chunks: Sequence[bytes]) -> None:
         self._chunks = tuple(chunks)
         self.holders = 0
+        self.whole = self._chunks[0] if len(self._chunks) == 1 else None
         self.size = sum(map(len, self._chunks))
 
     @classmethod

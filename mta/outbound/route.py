@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import islice
+from typing import NamedTuple
 
 from mta.config.schema import OutboundSettings
 from mta.config.smarthost import is_host_name
@@ -35,8 +36,7 @@ _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 _NAMES_A_HOST = ("exchange", "host", "path")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where one mail may go.
 
     site: what politeness is counted by; hops: best first, looked up as they are asked for; chosen: an operator or a plugin
@@ -49,8 +49,7 @@ class Route:
     failover_on: str = "connection"
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     """What somebody decided. hops: none means the MX; shared: equal priorities take turns; tls: for an MX."""
 
     hops: Sequence[NextHop] = ()
@@ -113,7 +112,7 @@ class Router:
 
     def goes_by_domain(self, todo: Todo) -> bool:
         """True when mail for the same domain goes the same way, whoever sends it."""
-        asked = todo.extra.get(NEXT_HOP) or todo.notes.get(NOTED_HOP)
+        asked = todo.extra.get(NEXT_HOP) or _noted_hop(todo)
         return not (asked or self.rules.ask_senders or self._runner.has("get_mx"))
 
     # -- who decides
@@ -149,8 +148,7 @@ class Router:
         """The next hops that an operator gave this mail, or a plugin noted when it came in; None when nobody did."""
         if rerouted := hmail.todo.extra.get(NEXT_HOP):
             return [self._known(hop) for hop in self._understood(rerouted, "The operator", hmail)]
-        notes = hmail.todo.notes
-        noted = notes.get(NOTED_HOP) if "queue" in notes or NOTED_HOP in notes else None
+        noted = _noted_hop(hmail.todo)
         return self._understood(noted, f"The note {NOTED_HOP}", hmail) if noted else None
 
     def _understood(self, answer: object, who: str, hmail: HMail) -> list[NextHop]:
@@ -221,6 +219,11 @@ class Router:
         if not isinstance(noted, str) or not (is_host_name(noted) or address_literal(noted)):
             raise self._unusable(hmail, f"The note {OUTBOUND_HELO} is no host name: {noted!r}")
         return noted
+
+
+def _noted_hop(todo: Todo) -> object:
+    notes = todo.notes
+    return notes.get(NOTED_HOP) if "queue" in notes or NOTED_HOP in notes else None
 
 
 def next_hops(answer: object) -> list[NextHop]:

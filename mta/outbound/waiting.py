@@ -86,7 +86,10 @@ class Waiting:
 
     def next(self, now_ms: int, now: float) -> Job | None:
         """The next job to be done. By turns one whose site is known to have room, and the one that is due for longest."""
-        self._ring_alarms(now)
+        if self._alarms:
+            self._ring_alarms(now)
+        if not (self._ring or self._ready or self._due):
+            return None
         self._turn = not self._turn
         if self._turn:
             return self._from_sites(now) or self._from_due(now_ms)
