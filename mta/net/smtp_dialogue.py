@@ -30,7 +30,7 @@ class Dialogue:
     peer: address and port of the other side; tls: what was agreed, None in clear; farewell: the 421 that the peer has said; it will answer nothing more (RFC 5321 3.8).
     """
 
-    __slots__ = ("_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
+    __slots__ = ("_logged", "_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
 
     def __init__(self, wire: HopWire, logger: Logger | None, uuid: str) -> None:
         self.wire = wire
@@ -40,6 +40,7 @@ class Dialogue:
         self.farewell: Reply | None = None
         self.tls: OpenSslLayer | None = None
         self._secrets: list[str] | None = None  # credentials since the last command that was none
+        self._logged = self._is_logged()
         self._read_line = partial(wire.read_line, MAX_REPLY_LINE)
 
     def say(self, lines: Sequence[str], phase: str, shown: str | None = None) -> None:
@@ -50,7 +51,8 @@ class Dialogue:
         """
         data = encode(lines)
         self._secrets = None if shown is None else (self._secrets or []) + secrets_of(lines, shown)
-        if self._is_logged():
+        self._logged = self._is_logged()
+        if self._logged:
             self._note("C", lines if shown is None else [shown])
         try:
             self.wire.write(data)
@@ -73,7 +75,7 @@ class Dialogue:
             reply = _censored(reply, self._secrets)
         if reply.code == 421:
             self.farewell = reply
-        if self._is_logged():
+        if self._logged:
             self._note("S", [str(reply)])
         return reply
 
@@ -82,7 +84,7 @@ class Dialogue:
 
         Nearly always it is so. None: it is not, and every reply is still to be heard. Raises ConnectionLost.
         """
-        if self._secrets or self._is_logged():
+        if self._secrets or self._logged:
             return None
         wire = self.wire
         wire.timeout = timeout

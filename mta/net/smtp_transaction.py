@@ -92,8 +92,9 @@ class Transaction:
         if self._data is not None:
             self._accepted = list(rcpts)
             self.open = True
-        else:
-            self._hear([*self._steps(mail, rcpts, False), Step("DATA", "data", timeouts.data)])
+            self._send_message(message)
+            return
+        self._hear([*self._steps(mail, rcpts, False), Step("DATA", "data", timeouts.data)])
         if self._is_to_go_on:
             self._send_message(message)
 

@@ -65,7 +65,7 @@ class Deliverer:
 
     def route(self, hmail: HMail) -> Route:
         """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
-        by = hmail.todo.deliver_by
+        by = hmail.todo.deliver_by if hmail.todo.extra else None
         if by is not None and by.returns and by.moment <= time.time():
             raise NoRoute(_TOO_LATE, NO_TIME)
         return self._router.route(hmail)
@@ -116,7 +116,7 @@ class Deliverer:
             return True
         if not client.reused:
             self._router.health.succeeded(hop)
-        self._router.tls.learn(hmail, hop, client)
+            self._router.tls.learn(hmail, hop, client)
         params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).

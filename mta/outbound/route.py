@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mta.config.schema import OutboundSettings
 from mta.config.smarthost import is_host_name
 from mta.config.sources import Source
-from mta.logger import Logger
+from mta.logger import DEBUG, Logger
 from mta.net.dns import Resolver
 from mta.net.hop_list import taking_turns
 from mta.net.host_health import HostHealth
@@ -19,6 +19,7 @@ from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopE
 from mta.net.no_tls import NoTlsHosts
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
+from mta.outbound.route_plan import Plan, Plans
 from mta.outbound.rules import Rules
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.sources import AbsentSources, Pool
@@ -32,6 +33,7 @@ from mta.smtp.reply import Reply
 MAX_CANDIDATES = 30
 NOTED_HOP, OUTBOUND_IP, OUTBOUND_HELO = "queue.next_hop", "outbound_ip", "outbound_helo"  # Haraka's notes
 
+_ASKING_NOTES = frozenset({"queue", NOTED_HOP, OUTBOUND_IP, OUTBOUND_HELO})
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 _NAMES_A_HOST = ("exchange", "host", "path")
 
@@ -69,6 +71,7 @@ class Router:
 
     __slots__ = (
         "_logger",
+        "_plans",
         "_resolver",
         "_runner",
         "absent",
@@ -89,6 +92,7 @@ class Router:
         smarthosts: Sequence[NextHop] = (),
         tls: TlsPolicies | None = None,
     ) -> None:
+        self._plans = Plans()
         self._resolver = resolver
         self._runner = runner
         self._logger = logger
@@ -105,7 +109,13 @@ class Router:
 
         The hops raise NoRoute too, when none of the names that they come from has an address, or no source reaches them.
         """
+        usual = self._is_usual(hmail)
+        plan = self._plans.find(hmail.todo.domain, self._grounds()) if usual else None
+        if plan is not None:
+            return Route(plan.site, iter((self.tls.as_of_now(plan.hop),)), True, plan.failover_on)
         choice = self._choice(hmail)
+        if usual and len(choice.hops) == 1:
+            self._plan(hmail, choice)
         site, hops = self._reachable(choice, hmail)
         hops = self._from_sources(hmail, choice, hops)
         return Route(site, islice(hops, MAX_CANDIDATES), bool(choice.hops), choice.failover_on)
@@ -114,6 +124,33 @@ class Router:
         """True when mail for the same domain goes the same way, whoever sends it."""
         asked = todo.extra.get(NEXT_HOP) or _noted_hop(todo)
         return not (asked or self.rules.ask_senders or self._runner.has("get_mx"))
+
+    # -- the same for mail after mail
+
+    def _is_usual(self, hmail: HMail) -> bool:
+        """True when mail for the same domain goes the same way, and no log line tells how that was found."""
+        todo = hmail.todo
+        return (
+            not todo.extra
+            and not todo.force_tls
+            and _ASKING_NOTES.isdisjoint(todo.notes)
+            and not self.rules.ask_senders
+            and not self._runner.has("get_mx")
+            and not self.health.any_down
+            and hmail.logger.level < DEBUG
+        )
+
+    def _grounds(self) -> tuple[object, ...]:
+        return self.settings, self.smarthosts, self.rules, self.pool, self.tls.rules, self.tls.clients
+
+    def _plan(self, hmail: HMail, choice: _Choice) -> None:
+        """Remember the way if it leads to one address from no particular source of ours."""
+        found = addresses(choice.hops[0], self._resolver, self.settings)
+        if len(found) != 1 or choice.pool or self.pool or choice.helo:
+            return
+        hop = self.tls.decided(hmail, found[0])
+        plan = Plan(self._grounds(), site_of_hops(choice.hops), hop, choice.failover_on)
+        self._plans.keep(hmail.todo.domain, plan)
 
     # -- who decides
 
