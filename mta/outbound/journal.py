@@ -46,7 +46,10 @@ class Journal:
         self._disk = disk
         self._writer = JournalWriter(disk, share, settings.segment_bytes)
         self._batches: Batches[Job] = Batches(
-            thread, self._writer.work, lambda job: unwanted(job) if isinstance(job, Commit) else None
+            thread,
+            self._writer.work,
+            lambda job: unwanted(job) if isinstance(job, Commit) else None,
+            self._writer.prepare,
         )
         self._settings = settings
         self._logger = logger

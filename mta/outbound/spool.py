@@ -119,7 +119,7 @@ class Spool:
         """Keep a message: one entry for each todo, all or none, durable on return.
 
         passing: it is about to be delivered, so the journal may have it. message.chunks() is called at most once for
-        each todo, in another thread. If the calling greenlet is stopped meanwhile, nothing is kept.
+        each todo, in another thread; `message.whole`, if it has that, here. If the calling greenlet is stopped meanwhile, nothing is kept.
         """
         due_ms = now_ms if next_attempt_ms is None else next_attempt_ms
         names = [self._namer.new(now_ms, due_ms) for _ in todos]

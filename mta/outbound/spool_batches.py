@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from gevent import get_hub, spawn
 
@@ -13,6 +13,14 @@ from mta.outbound.spool_thread import DiskThread, Wait
 
 J = TypeVar("J")
 
+
+class Step(NamedTuple):
+    """Work in two parts: what the thread does, and what follows in the event loop unless that raised; it must not fail."""
+
+    act: Callable[[], None]
+    conclude: Callable[[], None]
+
+
 LINGER = 0.02  # seconds that a job which nobody waits for waits for company
 
 
@@ -20,20 +28,23 @@ class Batches(Generic[J]):
     """Gathers jobs while others are under way, and hands all that have gathered to one call in the thread.
 
     However many wait, the event loop is woken once for a batch. unwanted: called for each job that was done after
-    the greenlet that wanted it had been stopped.
+    the greenlet that wanted it had been stopped. prepare: does as much of the work as it can in the event loop, where what it
+    touches is warm, and gives what is left; None when `work` shall do all of it.
     """
 
-    __slots__ = ("_awaited", "_begun", "_gathered", "_lingering", "_thread", "_unwanted", "_work")
+    __slots__ = ("_awaited", "_begun", "_gathered", "_lingering", "_prepare", "_thread", "_unwanted", "_work")
 
     def __init__(
         self,
         thread: DiskThread,
         work: Callable[[list[J]], None],
         unwanted: Callable[[J], None] = lambda job: None,
+        prepare: Callable[[list[J]], Step | None] = lambda jobs: None,
     ) -> None:
         self._thread = thread
         self._work = work
         self._unwanted = unwanted
+        self._prepare = prepare
         self._gathered: list[tuple[J, Wait | None]] = []
         self._begun = False  # a batch is under way, or about to be
         self._awaited = False  # somebody waits for what has gathered
@@ -77,13 +88,19 @@ class Batches(Generic[J]):
     def _begin(self) -> None:
         batch, self._gathered = self._gathered, []
         self._begun, self._awaited = True, False
+        jobs = [job for job, _ in batch]
         try:
-            self._thread.begin(partial(self._work, [job for job, _ in batch]), partial(self._end, batch))
-        except SpoolError as error:
-            self._end(batch, error)
+            act, conclude = self._prepare(jobs) or Step(partial(self._work, jobs), _nothing)
+            self._thread.begin(act, partial(self._end, batch, conclude))
+        except Exception as error:
+            self._end(batch, _nothing, error)
 
-    def _end(self, batch: list[tuple[J, Wait | None]], error: Exception | None) -> None:
+    def _end(
+        self, batch: list[tuple[J, Wait | None]], conclude: Callable[[], None], error: Exception | None
+    ) -> None:
         """Tell everybody. Nobody must wait for ever, whatever went wrong."""
+        if error is None:
+            conclude()
         if error is not None and not isinstance(error, SpoolError):
             error = SpoolError(f"the spool failed: {error!r}")
         self._begun = False
@@ -98,3 +115,7 @@ class Batches(Generic[J]):
                 wait.end(error)
             elif error is None:
                 spawn(self._unwanted, job)
+
+
+def _nothing() -> None:
+    """What follows when the thread has done it all."""
