@@ -208,7 +208,8 @@ class Engine:
         """Give the entry back: it is due again, or done with. Its message need not be in memory any more."""
         self._under_way.pop(job.name.text, None)
         reason = self._reasons.pop(job.name.text, None)
-        self._cool(job.hot)
+        if job.hot is not None:
+            self._cool(job.hot)
         if later is not None:
             if reason:
                 self._reasons[later.name.text] = reason
@@ -299,17 +300,17 @@ class Engine:
         if isinstance(result, Site):
             self._park(result, job)
             return
-        self._reasons.pop(name, None)
-        self._cool(job.hot)
+        if self._reasons:
+            self._reasons.pop(name, None)
+        if job.hot is not None:
+            self._cool(job.hot)
         if result is not None:
             if result.reason:
                 self._reasons[result.name.text] = sys.intern(result.reason)
             self.put(result)
 
-    def _cool(self, hot: HotMessage | None) -> None:
+    def _cool(self, hot: HotMessage) -> None:
         """One entry less needs the message in memory."""
-        if hot is None:
-            return
         hot.holders -= 1
         self._hot_bytes -= HOT_OVERHEAD + (0 if hot.holders else hot.size)
 

@@ -76,7 +76,7 @@ Outcomes: TypeAlias = Mapping[Address, Outcome]
 
 def fate_of(reply: Reply) -> Fate:
     """2yz delivered, 5yz failed (RFC 5321 4.2.1); anything else may be better next time."""
-    kind = reply.kind
+    kind = reply.code // 100
     if kind == 2:
         return DELIVERED
     return FAILED if kind == 5 else DEFERRED
@@ -89,6 +89,9 @@ def of_reply(reply: Reply, peer: Peer | None = None) -> Outcome:
 
 def of_replies(replies: Mapping[Address, Reply], peer: Peer) -> dict[Address, Outcome]:
     """The outcomes of one transaction; a reply that is one for several recipients is one outcome."""
+    if len(replies) == 1:
+        ((rcpt, reply),) = replies.items()
+        return {rcpt: of_reply(reply, peer)}
     seen: dict[int, Outcome] = {}
     outcomes = {}
     for rcpt, reply in replies.items():

@@ -112,16 +112,15 @@ class Settler:
 
         A recipient without an outcome counts as deferred.
         """
-        outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in hmail.todo.rcpt_to}
+        rcpts = hmail.todo.rcpt_to
+        if [why.fate for why in outcomes.values()] == [DELIVERED] * len(rcpts):
+            self._announce(hmail, outcomes, outcomes)
+            self.counters.delivered += len(outcomes)
+            return self._forget_settled(hmail, outcomes)
+        outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in rcpts}
         successes = _of(DELIVERED, outcomes)
         if successes:
-            self._tell_delivered(hmail, outcomes)
-            if self.events.on:
-                delivery_events.delivered(self.events, hmail, successes)
-            self._notifier.delivered(hmail, successes)
-        if len(successes) == len(outcomes):
-            self.counters.delivered += len(successes)
-            return self._forget_settled(hmail, successes)
+            self._announce(hmail, outcomes, successes)
         failures, deferrals = _of(FAILED, outcomes), _of(DEFERRED, outcomes)
         wait = self._next_wait(hmail) if deferrals else None
         if isinstance(wait, str):
@@ -169,6 +168,13 @@ class Settler:
         return None
 
     # -- delivered
+
+    def _announce(self, hmail: HMail, outcomes: Outcomes, successes: Outcomes) -> None:
+        """Tell the log, plugins, whoever reads events, and a sender who asked for it."""
+        self._tell_delivered(hmail, outcomes)
+        if self.events.on:
+            delivery_events.delivered(self.events, hmail, successes)
+        self._notifier.delivered(hmail, successes)
 
     def _tell_delivered(self, hmail: HMail, outcomes: Outcomes) -> None:
         if hmail.logger.level < NOTICE and not self._runner.has("delivered"):
