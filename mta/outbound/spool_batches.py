@@ -21,6 +21,9 @@ class Step(NamedTuple):
     conclude: Callable[[], None]
 
 
+WOKEN_AT_ONCE = (
+    20  # greenlets, each of which may run for a part of a millisecond; nobody else is served meanwhile
+)
 LINGER = 0.02  # seconds that a job which nobody waits for waits for company
 
 
@@ -64,6 +67,8 @@ class Batches(Generic[J]):
         except BaseException:
             if (job, wait) in self._gathered:
                 self._gathered.remove((job, wait))
+            elif wait.ended and wait.error is None:
+                spawn(self._unwanted, job)
             raise
         if wait.error is not None:
             raise wait.error
@@ -100,7 +105,10 @@ class Batches(Generic[J]):
     ) -> None:
         """Tell everybody. Nobody must wait for ever, whatever went wrong."""
         if error is None:
-            conclude()
+            try:
+                conclude()
+            except Exception as failure:
+                error = failure
         if error is not None and not isinstance(error, SpoolError):
             error = SpoolError(f"the spool failed: {error!r}")
         self._begun = False
@@ -108,11 +116,13 @@ class Batches(Generic[J]):
             self._begin()  # so that it is done while these greenlets run
         elif self._gathered:
             self._linger()
+        woken = 0
         for job, wait in batch:
             if wait is None:
                 continue
             if not wait.given_up:
-                wait.end(error)
+                wait.end(error, at_once=woken < WOKEN_AT_ONCE)
+                woken += 1
             elif error is None:
                 spawn(self._unwanted, job)
 

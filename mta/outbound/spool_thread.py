@@ -117,10 +117,16 @@ class Wait:
         finally:
             self._waiter = None
 
-    def end(self, error: Exception | None = None) -> None:
-        """Let the greenlet go on at once; call this in the event loop."""
+    def end(self, error: Exception | None = None, *, at_once: bool = True) -> None:
+        """Let the greenlet go on, at once or when the event loop has had a look at others; call this in the event loop."""
         self.ended = True
         self.error = error
+        if at_once:
+            self._go_on()
+        else:
+            get_hub().loop.run_callback(self._go_on)
+
+    def _go_on(self) -> None:
         if self._waiter is not None:
             self._waiter.switch()
 
