@@ -77,6 +77,11 @@ class HostHealth:
             seconds = self._clock() - known.since
             self._tell(f"{hop} is up again after {seconds:.0f} seconds")
 
+    @property
+    def any_down(self) -> bool:
+        """True when there is a host whose turn it may not be."""
+        return bool(self._down)
+
     def is_down(self, hop: NextHop) -> bool:
         """True when it is not this host's turn."""
         known = self._down.get(_place(hop)) if self._down else None

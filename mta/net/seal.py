@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from mta.smtp.data import END, has_bare_newline
 
+LAST_LINE = END[2:]
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
 _LONE_DOT = re.compile(rb"(?<=\r\n)\.(?=\r\n)")
 
@@ -33,9 +34,19 @@ def seal(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield _end_after(tail + held)
 
 
+def is_sound(message: bytes) -> bool:
+    """True when a whole message needs nothing but LAST_LINE behind it."""
+    return (
+        message.endswith(b"\r\n")
+        and END not in message
+        and not message.startswith(LAST_LINE)
+        and not has_bare_newline(message)
+    )
+
+
 def _end_after(tail: bytes) -> bytes:
     if tail.endswith(b"\r\n"):
-        return END[2:]
+        return LAST_LINE
     # A last line without line end gets one, and must not be the end of data by that.
     return b"." + END if tail.removesuffix(b"\r") == b"\r\n." else END
 

@@ -24,6 +24,9 @@ class ChunkedTransaction(Transaction):
 
     __slots__ = ("_heard",)
 
+    def _say_together(self, mail: str, rcpts: dict[Address, str], message: MessageSource) -> None:
+        self._say_all(self._steps(mail, rcpts, False), message, True)
+
     def _say_all(self, steps: list[Step], message: MessageSource, pipelining: bool) -> None:
         """The envelope, then the message; both in one write when that gains something."""
         # LMTP answers the end of the message once for each recipient it took: we must know these first.

@@ -32,8 +32,8 @@ from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
+    from mta.net.hop_wire import HopWire
     from mta.net.next_hop import NextHop
-    from mta.net.wire import Wire
 
 __all__ = [
     "BrokenConversation",
@@ -58,7 +58,7 @@ class SmtpClient:
     extensions: EHLO keyword in capitals to parameters; host, ip, port: the peer (host is the name if we know one);
     tls: what came of encryption when it was opened; uses: transactions so far; mail_max: how many the peer takes; born:
     monotonic time at which it was opened; reused: it came from a pool, so the peer may have closed it unseen; pool_key: the
-    pool's.
+    pool's; known_as: whatever its user wants to keep with it.
     """
 
     __slots__ = (
@@ -75,6 +75,7 @@ class SmtpClient:
         "hop",
         "host",
         "ip",
+        "known_as",
         "mail_max",
         "pool_key",
         "port",
@@ -96,6 +97,7 @@ class SmtpClient:
         self.authenticated = opening.authenticated
         self.uses = 0
         self.born = time.monotonic()
+        self.known_as: object = None
         self.pool_key: tuple[object, ...] | None = None
         self.reused = False
         self._dialogue = dialogue
@@ -164,7 +166,7 @@ class SmtpClient:
         self._dialogue.logger = logger
         self._dialogue.uuid = uuid
         self.reused = True
-        return self.usable and not self._dialogue.wire.peek()
+        return self.usable and self._dialogue.wire.quiet
 
     def send(
         self,
@@ -214,8 +216,10 @@ class SmtpClient:
         if not lines:
             return refused
         encode((mail, *lines.values()))  # all of them are sound, or none is said
-        replies = {**refused, **self._send_to_all(mail, lines, message, chunking, refused)}
-        return {rcpt: replies[rcpt] for rcpt in rcpts}
+        replies = self._send_to_all(mail, lines, message, chunking, refused)
+        if len(rcpts) == 1:
+            return replies
+        return {rcpt: replies[rcpt] if rcpt in replies else refused[rcpt] for rcpt in rcpts}
 
     def reset(self) -> None:
         """End whatever transaction the peer thinks is going on. Raises ConnectionLost, MalformedReply."""
@@ -256,9 +260,9 @@ class SmtpClient:
             group = lines if len(lines) <= self._rcpt_max else first(lines, self._rcpt_max)
             transaction = kind(self._dialogue, self._timeouts, lmtp=self.hop.using_lmtp)
             self._transact(transaction, mail, group, message, {**refused, **replies})
-            replies.update(transaction.replies)
             if len(lines) == 1:
-                return replies
+                return {**replies, **transaction.replies}
+            replies.update(transaction.replies)
             again = set(too_many(transaction.replies))
             lines = {rcpt: line for rcpt, line in lines.items() if rcpt not in group or rcpt in again}
             if not lines:
@@ -305,7 +309,7 @@ class SmtpClient:
             self.close()
 
 
-def _connected(hop: NextHop, timeout: float) -> Wire:
+def _connected(hop: NextHop, timeout: float) -> HopWire:
     try:
         if hop.path:
             return connect.connect_unix(hop.path, timeout=timeout)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from mta.net.seal import seal
+from mta.net.seal import LAST_LINE, is_sound, seal
 from mta.net.smtp_errors import MessageUnreadable
 
 HEADER_END = b"\r\n\r\n"
 
 
 class MessageSource(Protocol):
-    """A message in SMTP form: CRLF line ends, dots stuffed, no final dot."""
+    """A message in SMTP form: CRLF line ends, dots stuffed, no final dot.
+
+    It may have an attribute `whole`: all of it, if it is one chunk in memory.
+    """
 
     @property
     def size(self) -> int:
@@ -28,6 +31,14 @@ def readable(message: MessageSource) -> Iterator[bytes]:
         yield from message.chunks()
     except OSError as error:
         raise MessageUnreadable(f"cannot read the message: {error}") from error
+
+
+def sealed(message: MessageSource) -> Iterable[bytes]:
+    """What follows DATA: the message, looked at for the last time, with its end. Raises MessageUnreadable when it is read."""
+    whole = getattr(message, "whole", None)
+    if whole is not None and is_sound(whole):
+        return whole, LAST_LINE
+    return seal(readable(message))
 
 
 def unstuffed(chunks: Iterable[bytes]) -> Iterator[bytes]:

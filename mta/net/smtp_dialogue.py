@@ -15,11 +15,12 @@ from mta.smtp.reply import Reply, read_reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
+    from mta.net.hop_wire import HopWire
     from mta.net.openssl_layer import OpenSslLayer
-    from mta.net.wire import Wire
 
 # RFC 5321 4.5.3.1.5 allows 512; some hosts write whole paragraphs.
 MAX_REPLY_LINE = 4096
+MAX_TOGETHER = 1024  # bytes of replies that are read, and remembered, as one piece
 ORIGIN = "outbound"
 
 
@@ -29,9 +30,9 @@ class Dialogue:
     peer: address and port of the other side; tls: what was agreed, None in clear; farewell: the 421 that the peer has said; it will answer nothing more (RFC 5321 3.8).
     """
 
-    __slots__ = ("_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
+    __slots__ = ("_logged", "_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
 
-    def __init__(self, wire: Wire, logger: Logger | None, uuid: str) -> None:
+    def __init__(self, wire: HopWire, logger: Logger | None, uuid: str) -> None:
         self.wire = wire
         self.logger = logger
         self.uuid = uuid
@@ -39,6 +40,7 @@ class Dialogue:
         self.farewell: Reply | None = None
         self.tls: OpenSslLayer | None = None
         self._secrets: list[str] | None = None  # credentials since the last command that was none
+        self._logged = self._is_logged()
         self._read_line = partial(wire.read_line, MAX_REPLY_LINE)
 
     def say(self, lines: Sequence[str], phase: str, shown: str | None = None) -> None:
@@ -49,7 +51,8 @@ class Dialogue:
         """
         data = encode(lines)
         self._secrets = None if shown is None else (self._secrets or []) + secrets_of(lines, shown)
-        if self._is_logged():
+        self._logged = self._is_logged()
+        if self._logged:
             self._note("C", lines if shown is None else [shown])
         try:
             self.wire.write(data)
@@ -72,9 +75,29 @@ class Dialogue:
             reply = _censored(reply, self._secrets)
         if reply.code == 421:
             self.farewell = reply
-        if self._is_logged():
+        if self._logged:
             self._note("S", [str(reply)])
         return reply
+
+    def hear_yes(self, count: int, phase: str, timeout: float) -> Reply | None:
+        """Hear as many replies when all of them are 2yz and the last is 3yz, and have come in one piece; that last one.
+
+        Nearly always it is so. None: it is not, and every reply is still to be heard. Raises ConnectionLost.
+        """
+        if self._secrets or self._logged:
+            return None
+        wire = self.wire
+        wire.timeout = timeout
+        try:
+            data = wire.read_chunk()
+        except OSError as error:
+            raise _lost(error, phase) from error
+        if not data:
+            raise _lost(EOFError("the peer closed the connection"), phase)
+        agreed = _agreed(data, count) if len(data) <= MAX_TOGETHER else None
+        if agreed is None:
+            wire.unread(data)
+        return agreed
 
     def _multiline(self, first: bytes) -> Reply:
         """A reply of several lines; they share the time of one, or a peer could hold us for as long as it has lines."""
@@ -126,6 +149,20 @@ def _single(line: bytes) -> Reply:
     return read_reply(lambda: line)
 
 
+@lru_cache(maxsize=1024)
+def _agreed(data: bytes, count: int) -> Reply | None:
+    """The last one of so many replies of one line each, when they agree to an envelope and nothing else has come."""
+    *lines, rest = data.split(b"\r\n")
+    if rest or len(lines) != count or any(b"\n" in line or line[3:4] == b"-" for line in lines):
+        return None
+    try:
+        replies = [_single(line) for line in lines]
+    except ValueError:
+        return None
+    kinds = [reply.kind for reply in replies]
+    return replies[-1] if kinds.pop() == 3 and set(kinds) == {2} else None
+
+
 def secrets_of(lines: Iterable[str], shown: str) -> list[str]:
     """The credentials in lines of AUTH: the last words, unless the log may show them."""
     words = [line.rpartition(" ")[2] for line in lines]
@@ -158,7 +195,7 @@ def refusal(reply: Reply) -> Reply:
     return reply if reply.kind in (4, 5) else Reply(451, f"unexpected reply: {reply}", "4.5.0")
 
 
-def _peer(wire: Wire) -> tuple[str, int]:
+def _peer(wire: HopWire) -> tuple[str, int]:
     try:
         return wire.peer
     except OSError:

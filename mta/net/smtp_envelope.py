@@ -54,21 +54,23 @@ def envelope(
     require_tls: the peer has promised REQUIRETLS. mail_params and rcpt_params: what the client before us said, keys in
     upper case; what the peer does not offer, or what is no parameter value, is left out.
     """
-    refused = {} if "SMTPUTF8" in offered else _refused_for_utf8(mail_from, rcpts, smtputf8)
-    # Who could not do without SMTPUTF8 is refused by now; the domain of an Address is in A-labels already.
-    utf8 = not refused and (
-        smtputf8 or not (mail_from.address.isascii() and all(rcpt.address.isascii() for rcpt in rcpts))
-    )
-    lines = {rcpt: f"RCPT TO:{rcpt}" for rcpt in rcpts if rcpt not in refused}
-    mail = "".join(
-        (
-            f"MAIL FROM:{mail_from}",
-            f" SIZE={size}" if "SIZE" in offered else "",
-            " BODY=8BITMIME" if (eight_bit or utf8) and "8BITMIME" in offered else "",
-            " SMTPUTF8" if utf8 else "",
-            " REQUIRETLS" if require_tls else "",
-        )
-    )
+    # The domain of an Address is in A-labels already.
+    utf8 = smtputf8 or not "".join([mail_from.address, *[rcpt.address for rcpt in rcpts]]).isascii()
+    refused: dict[Address, Reply] = {}
+    if utf8 and "SMTPUTF8" not in offered:
+        refused = _refused_for_utf8(mail_from, rcpts, smtputf8)
+        utf8 = False  # who could not do without is refused by now
+        rcpts = [rcpt for rcpt in rcpts if rcpt not in refused]
+    lines = {rcpt: f"RCPT TO:<{rcpt.address}>" for rcpt in rcpts}
+    mail = f"MAIL FROM:<{mail_from.address}>"
+    if "SIZE" in offered:
+        mail += f" SIZE={size}"
+    if (eight_bit or utf8) and "8BITMIME" in offered:
+        mail += " BODY=8BITMIME"
+    if utf8:
+        mail += " SMTPUTF8"
+    if require_tls:
+        mail += " REQUIRETLS"
     if mail_params:
         mail += _passed_on(mail_params, [key for key, need in _MAIL_PARAMS if need in offered], utf8)
     if rcpt_params and "DSN" in offered:

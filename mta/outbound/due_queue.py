@@ -23,6 +23,9 @@ class DueQueue:
     def __len__(self) -> int:
         return len(self._due)
 
+    def __bool__(self) -> bool:
+        return bool(self._due)
+
     def __contains__(self, name: str) -> bool:
         return name in self._due
 

@@ -147,7 +147,7 @@ class Engine:
 
     def wake(self, names: Sequence[QueueFileName], todos: Sequence[Todo], hot: HotMessage | None) -> None:
         """Take over entries that were just made; with `hot` their first attempt needs no disk."""
-        if hot is None or not self.keeps(hot.size):
+        if hot is None or self._disabled or self._stopping or self._hot_bytes + hot.size > HOT_BYTES:
             for name in names:
                 self.put(Later(name, name.next_attempt))
             return
@@ -163,18 +163,17 @@ class Engine:
 
     def _begin(self, job: Job, site: Site | None) -> None:
         """Do a job at once if there is room for it, else let it wait at the right place."""
-        if site is not None:
-            now = time.monotonic()
-            if site.parked or site.wait(now):
-                self._park(site, job)
-                return
-            if self._has_room:
-                site.enter(now)
-                job.seat = site
-        if self._has_room:
-            self._hire(job)
-        else:
+        now = time.monotonic()
+        if site is not None and (site.parked or site.wait(now)):
+            self._park(site, job)
+            return
+        if self._busy >= self._concurrency:
             self._waits.add_ready(job)
+            return
+        if site is not None:
+            site.enter(now)
+            job.seat = site
+        self._hire(job)
 
     def left(self, site: Site) -> None:
         """A place at the site is free: who is parked there gets it, unless there is no room for anybody."""
@@ -209,7 +208,8 @@ class Engine:
         """Give the entry back: it is due again, or done with. Its message need not be in memory any more."""
         self._under_way.pop(job.name.text, None)
         reason = self._reasons.pop(job.name.text, None)
-        self._cool(job.hot)
+        if job.hot is not None:
+            self._cool(job.hot)
         if later is not None:
             if reason:
                 self._reasons[later.name.text] = reason
@@ -274,7 +274,9 @@ class Engine:
         return min(self._waits.seconds(_now_ms(), time.monotonic()), LONGEST_SLEEP)
 
     def _next(self) -> Job | None:
-        return None if self._paused else self._waits.next(_now_ms(), time.monotonic())
+        if self._disabled or self._stopping or not self._waits.has_any:
+            return None
+        return self._waits.next(_now_ms(), time.monotonic())
 
     def _work(self, first: Job) -> None:
         """Make attempts until there is none to make."""
@@ -298,17 +300,17 @@ class Engine:
         if isinstance(result, Site):
             self._park(result, job)
             return
-        self._reasons.pop(name, None)
-        self._cool(job.hot)
+        if self._reasons:
+            self._reasons.pop(name, None)
+        if job.hot is not None:
+            self._cool(job.hot)
         if result is not None:
             if result.reason:
                 self._reasons[result.name.text] = sys.intern(result.reason)
             self.put(result)
 
-    def _cool(self, hot: HotMessage | None) -> None:
+    def _cool(self, hot: HotMessage) -> None:
         """One entry less needs the message in memory."""
-        if hot is None:
-            return
         hot.holders -= 1
         self._hot_bytes -= HOT_OVERHEAD + (0 if hot.holders else hot.size)
 

@@ -9,9 +9,10 @@ from gevent import Greenlet, sleep, spawn
 
 from mta.outbound.journal_job import End, Job, MoveOut, SetAside, Sync, Tidy
 from mta.outbound.journal_writer import JournalWriter, read_mail
+from mta.outbound.spool_batches import Batches
 from mta.outbound.spool_commit import Commit
 from mta.outbound.spool_errors import CorruptEntry, SpoolError, describe
-from mta.outbound.spool_threads import Batches, DiskThreads
+from mta.outbound.spool_thread import DiskThread
 
 if TYPE_CHECKING:
     from mta.config.schema import SpoolSettings
@@ -27,26 +28,28 @@ MAX_ENTRIES = 1000  # of one message; reading one of them reads all, so more are
 class Journal:
     """The entries that this process keeps in journal segments, until they are done with or become queue files.
 
-    threads: the one that does the spool's chores too, so that what is asked for first is done first. unwanted: called with
+    thread: the one that does the spool's chores too, so that what is asked for first is done first. unwanted: called with
     each commit that was done after the greenlet that wanted it had been stopped.
     """
 
-    __slots__ = ("_batches", "_disk", "_logger", "_settings", "_threads", "_tidier", "_writer")
+    __slots__ = ("_batches", "_disk", "_logger", "_settings", "_tidier", "_writer")
 
     def __init__(
         self,
         disk: Disk,
-        threads: DiskThreads,
+        thread: DiskThread,
         share: Share,
         settings: SpoolSettings,
         logger: Logger,
         unwanted: Callable[[Commit], None],
     ) -> None:
         self._disk = disk
-        self._threads = threads
         self._writer = JournalWriter(disk, share, settings.segment_bytes)
         self._batches: Batches[Job] = Batches(
-            threads, self._writer.work, lambda job: unwanted(job) if isinstance(job, Commit) else None
+            thread,
+            self._writer.work,
+            lambda job: unwanted(job) if isinstance(job, Commit) else None,
+            self._writer.prepare,
         )
         self._settings = settings
         self._logger = logger

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 MESSAGE, END = b"M", b"E"
@@ -44,8 +45,7 @@ class Damage:
     unfinished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class JournalMail:
+class JournalMail(NamedTuple):
     """One message and its entries: names of queue files with their encoded todos."""
 
     entries: Sequence[tuple[str, bytes]]
@@ -53,10 +53,15 @@ class JournalMail:
 
     def encode(self) -> bytes:
         """The payload of a record."""
+        return self.head() + self.message
+
+    def head(self) -> bytes:
+        """What stands before the message in the payload."""
         named = [(name.encode(errors="surrogateescape"), todo) for name, todo in self.entries]
-        lengths = [_LENGTHS.pack(len(name), len(todo)) for name, todo in named]
-        parts = [part for pair in named for part in pair]
-        return b"".join((_COUNT.pack(len(named)), *lengths, *parts, self.message))
+        parts = [_COUNT.pack(len(named)), *[_LENGTHS.pack(len(name), len(todo)) for name, todo in named]]
+        for pair in named:
+            parts += pair
+        return b"".join(parts)
 
     @staticmethod
     def decode(payload: bytes) -> JournalMail:
@@ -77,6 +82,14 @@ def record(marker: bytes, kind: bytes, payload: bytes) -> bytes:
     """A record as it is written."""
     head = _HEAD.pack(marker, kind, len(payload), crc32(payload))
     return head + _CHECK.pack(crc32(head)) + payload
+
+
+def mail_record(marker: bytes, mail: JournalMail) -> tuple[bytes, bytes]:
+    """The record of a mail in two pieces, of which the second is the message itself."""
+    before = mail.head()
+    checksum = crc32(mail.message, crc32(before))
+    head = _HEAD.pack(marker, MESSAGE, len(before) + len(mail.message), checksum)
+    return b"".join((head, _CHECK.pack(crc32(head)), before)), mail.message
 
 
 def end_record(marker: bytes, names: Sequence[str]) -> bytes:

@@ -1,18 +1,21 @@
-"""What is done to the journal, in the one thread that writes: many jobs with one write and one sync (docs/queue.md)."""
+"""What is done to the journal: many jobs with one write and one sync, in the thread that writes (docs/queue.md)."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
+from mta.outbound.journal_batch import JournalBatch
 from mta.outbound.journal_job import End, Job, MoveOut, SetAside, Sync, Tidy
 from mta.outbound.journal_name import SegmentName
-from mta.outbound.journal_record import MESSAGE, JournalMail, end_record, record, record_at
+from mta.outbound.journal_record import JournalMail, record_at
 from mta.outbound.journal_segment import Place, Segment
 from mta.outbound.qfile import SET_ASIDE, TEMPORARY
 from mta.outbound.share import Share
+from mta.outbound.spool_batches import Step
 from mta.outbound.spool_commit import Commit, MessageSource, remove, write_bytes, write_file
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import CorruptEntry
@@ -23,7 +26,7 @@ SLICE = 32  # entries that are moved out at a time, so that commits need not wai
 
 
 class JournalWriter:
-    """The segments of one process. Everything happens in one thread; only `index` and `names` are looked at from outside."""
+    """The segments of one process. One thing happens at a time; only `index` and `names` are looked at from outside."""
 
     __slots__ = ("_current", "_disk", "_segments", "_share", "_untold", "index", "names", "segment_bytes")
 
@@ -36,6 +39,35 @@ class JournalWriter:
         self._segments: deque[Segment] = deque()  # the oldest first
         self._current: Segment | None = None
         self._untold: list[str] = []  # entries whose end could not be written yet
+
+    def prepare(self, jobs: Sequence[Job]) -> Step | None:
+        """The usual work: messages in memory, and ends, for a segment with room. None when something else is to be done.
+
+        In the event loop, where all they consist of has just been touched: a thread on another processor takes three times
+        as long for it, and holds up everybody meanwhile.
+        """
+        segment = self._current
+        if segment is None or segment.size >= self.segment_bytes:
+            return None
+        if not self._segments[0].live and self._segments[0] is not segment:
+            return None  # it is to be removed
+        commits: list[Commit] = []
+        ends: list[str] = []
+        mails: list[JournalMail] = []
+        for job in jobs:
+            if isinstance(job, End):
+                ends += job.names
+                continue
+            whole = getattr(job.message, "whole", None) if isinstance(job, Commit) else None
+            if whole is None or not isinstance(job, Commit):
+                return None
+            commits.append(job)
+            mails.append(JournalMail(job.entries, _ending_a_line(whole)))
+        if not all(map(self.index.__contains__, ends)):
+            return None
+        self._strike(ends)
+        batch = JournalBatch(segment, mails, self._untold)
+        return Step(partial(self._put_or_tell, batch, commits), partial(self._enter, batch))
 
     def work(self, jobs: Sequence[Job]) -> None:
         """Do all of it, or leave in each job why it was not done."""
@@ -59,35 +91,44 @@ class JournalWriter:
         if not mails and self._nobody_to_tell():
             return
         try:
-            self._append([mail for _, mail in mails])
+            batch = JournalBatch(self._open_segment(), [mail for _, mail in mails], self._untold)
         except OSError as error:
-            for commit, _ in mails:
-                commit.error = error
-            self._give_up_segment(commit for commit, _ in mails)
+            self._failed([commit for commit, _ in mails], error)
+            return
+        self._put_or_tell(batch, [commit for commit, _ in mails])
+        self._enter(batch)
 
-    def _append(self, mails: Sequence[JournalMail], *, durably: bool = False) -> None:
-        segment = self._open_segment()
-        marker, places, data = segment.name.marker, [], []
-        start = segment.size
-        for mail in mails:
-            data.append(record(marker, MESSAGE, mail.encode()))
-            places.append(Place(segment, start, len(data[-1])))
-            start += len(data[-1])
-        if self._untold:
-            data.append(end_record(marker, self._untold))
+    def _put_or_tell(self, batch: JournalBatch, commits: Sequence[Commit]) -> None:
+        try:
+            self._put(batch)
+        except OSError as error:
+            self._failed(commits, error)
+
+    def _failed(self, commits: Sequence[Commit], error: OSError) -> None:
+        for commit in commits:
+            commit.error = error
+        self._give_up_segment(commits)
+
+    def _put(self, batch: JournalBatch, *, durably: bool = False) -> None:
+        segment = batch.segment
         before = segment.size
         try:
-            segment.append(b"".join(data))
-            if mails or durably:
+            segment.append(batch.data)
+            if batch.places or durably:
                 segment.sync()
         except OSError:
             segment.size = before
             raise
+        batch.written = True
+
+    def _enter(self, batch: JournalBatch) -> None:
+        """Take notice of what has been written, if it has."""
+        if not batch.written:
+            return
         self._untold.clear()
-        for mail, place in zip(mails, places, strict=True):
-            names = [name for name, _ in mail.entries]
+        for names, place in batch.places:
             self.index.update(dict.fromkeys(names, place))
-            segment.live.update(names)
+            batch.segment.live.update(names)
 
     def _open_segment(self) -> Segment:
         if self._current is None or self._current.size >= self.segment_bytes:
@@ -130,7 +171,9 @@ class JournalWriter:
         if self._nobody_to_tell() and self._current is None:
             return
         try:
-            self._append((), durably=True)
+            batch = JournalBatch(self._open_segment(), (), self._untold)
+            self._put(batch, durably=True)
+            self._enter(batch)
         except OSError as error:
             job.error = error
             self._give_up_segment(())
@@ -249,5 +292,8 @@ def _mail(commit: Commit) -> JournalMail | None:
 
 
 def _whole(message: MessageSource) -> bytes:
-    data = b"".join(message.chunks())
+    return _ending_a_line(b"".join(message.chunks()))
+
+
+def _ending_a_line(data: bytes) -> bytes:
     return data if not data or data.endswith(b"\r\n") else data + b"\r\n"

@@ -13,7 +13,7 @@ from typing import cast
 from mta.config.schema import OutboundSettings
 from mta.net.dns import MX, Family, LookupFailed, NotFound, Resolver, Tempfail
 from mta.net.host_health import HostHealth
-from mta.net.ip import address_literal, is_own_ip
+from mta.net.ip import address_literal, is_ip, is_own_ip
 from mta.net.next_hop import NextHop, TlsPolicy
 from mta.smtp.reply import Reply
 
@@ -65,7 +65,7 @@ def addresses(hop: NextHop, resolver: Resolver, settings: OutboundSettings) -> l
 
     A name that the DNS does not know stays a name: the system may find it elsewhere, such as in /etc/hosts.
     """
-    if hop.path:
+    if hop.path or is_ip(hop.host):
         return [hop]
     try:
         found = resolver.lookup_ip(hop.host, _family(settings))

@@ -7,8 +7,7 @@ import random
 import re
 import string
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from mta.outbound.share import EVERYTHING, Share
@@ -20,7 +19,7 @@ MAX_COUNTER = 10_000
 HELD_MS = 9_999_999_999_999  # next attempt of an entry that an operator holds: the year 2286, for any server
 MAX_HOST = 150  # characters; a file name has at most 255 bytes
 _ALPHABET = string.ascii_letters + string.digits
-_UNIQ_LENGTH = 6
+_UNIQ_LENGTH, _UNIQS_AT_ONCE = 6, 256
 
 # arrival "_" next-attempt "_" attempts "_" pid "_" uniq "_" counter "_" host
 _NAME = re.compile(
@@ -98,33 +97,32 @@ def escape_host(hostname: str) -> str:
     return hostname.translate(_ESCAPES)[:MAX_HOST] or "localhost"
 
 
-def new_uniq() -> str:
-    """Six letters or digits."""
-    return "".join(random.choices(_ALPHABET, k=_UNIQ_LENGTH))
-
-
-def _own_uniq(share: Share) -> str:
-    uniq = new_uniq()
-    while not share.owns(uniq):
-        uniq = new_uniq()
-    return uniq
+def new_uniqs(share: Share = EVERYTHING) -> Iterator[str]:
+    """Six letters or digits, again and again, of those that fall to this share."""
+    while True:
+        # Many at a time: alone, each costs a relay of 1 KB 1 %.
+        letters = "".join(random.choices(_ALPHABET, k=_UNIQ_LENGTH * _UNIQS_AT_ONCE))
+        for start in range(0, len(letters), _UNIQ_LENGTH):
+            uniq = letters[start : start + _UNIQ_LENGTH]
+            if share.owns(uniq):
+                yield uniq
 
 
 class QueueNamer:
     """Makes names that this process has not used before, all in its share of the queue; make it after a fork."""
 
-    __slots__ = ("_counter", "_host", "_pid", "_uniq")
+    __slots__ = ("_counter", "_host", "_pid", "_uniqs")
 
     def __init__(self, hostname: str, share: Share = EVERYTHING) -> None:
         self._host = escape_host(hostname)
-        self._uniq: Callable[[], str] = new_uniq if share.slots == 1 else partial(_own_uniq, share)
+        self._uniqs = new_uniqs(share)
         self._pid = os.getpid()
         self._counter = 0
 
     def new(self, arrival_ms: int, next_attempt_ms: int) -> QueueFileName:
         """The name of an entry that was never tried."""
         return QueueFileName.of(
-            arrival_ms, next_attempt_ms, 0, self._pid, self._uniq(), self._count(), self._host
+            arrival_ms, next_attempt_ms, 0, self._pid, next(self._uniqs), self._count(), self._host
         )
 
     def next(self, name: QueueFileName, attempts: int, next_attempt_ms: int) -> QueueFileName:

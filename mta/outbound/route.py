@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import islice
+from typing import NamedTuple
 
 from mta.config.schema import OutboundSettings
 from mta.config.smarthost import is_host_name
 from mta.config.sources import Source
-from mta.logger import Logger
+from mta.logger import DEBUG, Logger
 from mta.net.dns import Resolver
 from mta.net.hop_list import taking_turns
 from mta.net.host_health import HostHealth
@@ -18,6 +19,7 @@ from mta.net.next_hop import LMTP_PORT, SMTP_PORT, SMTPS_PORT, NextHop, NextHopE
 from mta.net.no_tls import NoTlsHosts
 from mta.outbound.hmail import HMail
 from mta.outbound.mx import NoRoute, addresses, candidates, mail_hosts
+from mta.outbound.route_plan import Plan, Plans
 from mta.outbound.rules import Rules
 from mta.outbound.site import site_of_hops, site_of_hosts
 from mta.outbound.sources import AbsentSources, Pool
@@ -31,12 +33,12 @@ from mta.smtp.reply import Reply
 MAX_CANDIDATES = 30
 NOTED_HOP, OUTBOUND_IP, OUTBOUND_HELO = "queue.next_hop", "outbound_ip", "outbound_helo"  # Haraka's notes
 
+_ASKING_NOTES = frozenset({"queue", NOTED_HOP, OUTBOUND_IP, OUTBOUND_HELO})
 _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 _NAMES_A_HOST = ("exchange", "host", "path")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where one mail may go.
 
     site: what politeness is counted by; hops: best first, looked up as they are asked for; chosen: an operator or a plugin
@@ -49,8 +51,7 @@ class Route:
     failover_on: str = "connection"
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     """What somebody decided. hops: none means the MX; shared: equal priorities take turns; tls: for an MX."""
 
     hops: Sequence[NextHop] = ()
@@ -70,6 +71,7 @@ class Router:
 
     __slots__ = (
         "_logger",
+        "_plans",
         "_resolver",
         "_runner",
         "absent",
@@ -90,6 +92,7 @@ class Router:
         smarthosts: Sequence[NextHop] = (),
         tls: TlsPolicies | None = None,
     ) -> None:
+        self._plans = Plans()
         self._resolver = resolver
         self._runner = runner
         self._logger = logger
@@ -106,15 +109,48 @@ class Router:
 
         The hops raise NoRoute too, when none of the names that they come from has an address, or no source reaches them.
         """
+        usual = self._is_usual(hmail)
+        plan = self._plans.find(hmail.todo.domain, self._grounds()) if usual else None
+        if plan is not None:
+            return Route(plan.site, iter((self.tls.as_of_now(plan.hop),)), True, plan.failover_on)
         choice = self._choice(hmail)
+        if usual and len(choice.hops) == 1:
+            self._plan(hmail, choice)
         site, hops = self._reachable(choice, hmail)
         hops = self._from_sources(hmail, choice, hops)
         return Route(site, islice(hops, MAX_CANDIDATES), bool(choice.hops), choice.failover_on)
 
     def goes_by_domain(self, todo: Todo) -> bool:
         """True when mail for the same domain goes the same way, whoever sends it."""
-        asked = todo.extra.get(NEXT_HOP) or todo.notes.get(NOTED_HOP)
+        asked = todo.extra.get(NEXT_HOP) or _noted_hop(todo)
         return not (asked or self.rules.ask_senders or self._runner.has("get_mx"))
+
+    # -- the same for mail after mail
+
+    def _is_usual(self, hmail: HMail) -> bool:
+        """True when mail for the same domain goes the same way, and no log line tells how that was found."""
+        todo = hmail.todo
+        return (
+            not todo.extra
+            and not todo.force_tls
+            and _ASKING_NOTES.isdisjoint(todo.notes)
+            and not self.rules.ask_senders
+            and not self._runner.has("get_mx")
+            and not self.health.any_down
+            and hmail.logger.level < DEBUG
+        )
+
+    def _grounds(self) -> tuple[object, ...]:
+        return self.settings, self.smarthosts, self.rules, self.pool, self.tls.rules, self.tls.clients
+
+    def _plan(self, hmail: HMail, choice: _Choice) -> None:
+        """Remember the way if it leads to one address from no particular source of ours."""
+        found = addresses(choice.hops[0], self._resolver, self.settings)
+        if len(found) != 1 or choice.pool or self.pool or choice.helo:
+            return
+        hop = self.tls.decided(hmail, found[0])
+        plan = Plan(self._grounds(), site_of_hops(choice.hops), hop, choice.failover_on)
+        self._plans.keep(hmail.todo.domain, plan)
 
     # -- who decides
 
@@ -149,8 +185,7 @@ class Router:
         """The next hops that an operator gave this mail, or a plugin noted when it came in; None when nobody did."""
         if rerouted := hmail.todo.extra.get(NEXT_HOP):
             return [self._known(hop) for hop in self._understood(rerouted, "The operator", hmail)]
-        notes = hmail.todo.notes
-        noted = notes.get(NOTED_HOP) if "queue" in notes or NOTED_HOP in notes else None
+        noted = _noted_hop(hmail.todo)
         return self._understood(noted, f"The note {NOTED_HOP}", hmail) if noted else None
 
     def _understood(self, answer: object, who: str, hmail: HMail) -> list[NextHop]:
@@ -221,6 +256,11 @@ class Router:
         if not isinstance(noted, str) or not (is_host_name(noted) or address_literal(noted)):
             raise self._unusable(hmail, f"The note {OUTBOUND_HELO} is no host name: {noted!r}")
         return noted
+
+
+def _noted_hop(todo: Todo) -> object:
+    notes = todo.notes
+    return notes.get(NOTED_HOP) if "queue" in notes or NOTED_HOP in notes else None
 
 
 def next_hops(answer: object) -> list[NextHop]:

@@ -112,12 +112,16 @@ class Settler:
 
         A recipient without an outcome counts as deferred.
         """
-        outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in hmail.todo.rcpt_to}
-        self._tell_delivered(hmail, outcomes)
-        successes, failures, deferrals = (_of(fate, outcomes) for fate in (DELIVERED, FAILED, DEFERRED))
-        if successes and self.events.on:
-            delivery_events.delivered(self.events, hmail, successes)
-        self._notifier.delivered(hmail, successes)
+        rcpts = hmail.todo.rcpt_to
+        if [why.fate for why in outcomes.values()] == [DELIVERED] * len(rcpts):
+            self._announce(hmail, outcomes, outcomes)
+            self.counters.delivered += len(outcomes)
+            return self._forget_settled(hmail, outcomes)
+        outcomes = {rcpt: outcomes.get(rcpt, NO_OUTCOME) for rcpt in rcpts}
+        successes = _of(DELIVERED, outcomes)
+        if successes:
+            self._announce(hmail, outcomes, successes)
+        failures, deferrals = _of(FAILED, outcomes), _of(DEFERRED, outcomes)
         wait = self._next_wait(hmail) if deferrals else None
         if isinstance(wait, str):
             failures.update((rcpt, why.give_up(wait)) for rcpt, why in deferrals.items())
@@ -165,7 +169,16 @@ class Settler:
 
     # -- delivered
 
+    def _announce(self, hmail: HMail, outcomes: Outcomes, successes: Outcomes) -> None:
+        """Tell the log, plugins, whoever reads events, and a sender who asked for it."""
+        self._tell_delivered(hmail, outcomes)
+        if self.events.on:
+            delivery_events.delivered(self.events, hmail, successes)
+        self._notifier.delivered(hmail, successes)
+
     def _tell_delivered(self, hmail: HMail, outcomes: Outcomes) -> None:
+        if hmail.logger.level < NOTICE and not self._runner.has("delivered"):
+            return
         by_peer: dict[Peer, list[Address]] = {}
         for rcpt, outcome in outcomes.items():
             if outcome.fate is DELIVERED and outcome.peer is not None:

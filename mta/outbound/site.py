@@ -21,6 +21,8 @@ def site_of_hosts(hosts: Iterable[str]) -> str:
 
 def site_of_hops(hops: Sequence[NextHop]) -> str:
     """The site behind next hops that somebody chose: the hosts themselves, each once, in the order given."""
+    if len(hops) == 1:
+        return hops[0].path or hops[0].name
     return "+".join(dict.fromkeys(hop.path or hop.name for hop in hops))
 
 

@@ -29,13 +29,13 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
             mail_from=transaction.mail_from,
             notes=transaction.notes,
             uuid=f"{transaction.uuid}.{number}",
-            extra=_parameters(transaction, rcpts) | ({TLS_OPTIONAL: True} if tls_optional else {}),
+            extra=_parameters(transaction, rcpts, tls_optional),
         )
         for number, rcpts in enumerate(_groups(transaction.rcpt_to, always_split), start=1)
     ]
 
 
-def _parameters(transaction: Transaction, rcpts: list[Address]) -> dict[str, object]:
+def _parameters(transaction: Transaction, rcpts: list[Address], tls_optional: bool) -> dict[str, object]:
     """What the client said in MAIL and RCPT beyond the addresses, as far as the delivery has to know it."""
     extra: dict[str, object] = {}
     if transaction.params and (
@@ -50,10 +50,14 @@ def _parameters(transaction: Transaction, rcpts: list[Address]) -> dict[str, obj
             extra[RCPT_PARAMS] = said
     if transaction.hold_until is not None:
         extra[HOLD_UNTIL] = int(transaction.hold_until * 1000)
+    if tls_optional:
+        extra[TLS_OPTIONAL] = True
     return extra
 
 
 def _groups(rcpt_to: list[Address], always_split: bool) -> list[list[Address]]:
+    if len(rcpt_to) == 1:
+        return [list(rcpt_to)]
     rcpts = dict.fromkeys(rcpt_to)
     if always_split:
         return [[rcpt] for rcpt in rcpts]

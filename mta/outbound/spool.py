@@ -12,6 +12,7 @@ from mta.logger import Logger
 from mta.outbound.journal import Journal
 from mta.outbound.qfile import SET_ASIDE, QueueFileName, QueueNamer
 from mta.outbound.share import EVERYTHING, Share
+from mta.outbound.spool_batches import Batches
 from mta.outbound.spool_chores import Chores
 from mta.outbound.spool_commit import Commit, MessageSource, commit_batch, remove
 from mta.outbound.spool_directory import open_directory, use_directory
@@ -19,7 +20,8 @@ from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_entry import Entry, read_block, read_entry, rewrite_entry
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
 from mta.outbound.spool_message import EntryMessage
-from mta.outbound.spool_threads import Batches, DiskThreads
+from mta.outbound.spool_thread import DiskThread
+from mta.outbound.spool_threads import DiskThreads
 from mta.outbound.spool_walk import Walk
 from mta.outbound.todo import Todo
 
@@ -67,7 +69,7 @@ class Spool:
         self._logger = logger
         self._disk = disk or Disk()
         self._namer = QueueNamer(hostname, share)
-        self._writer = DiskThreads(1)
+        self._writer = DiskThread()
         self._threads = DiskThreads(READERS)
         self._commits = Batches(self._writer, partial(commit_batch, self._disk), self._take_back)
         # The same thread as the commits: one more that wants the interpreter costs a relay of 1 KB 12 %.
@@ -117,7 +119,7 @@ class Spool:
         """Keep a message: one entry for each todo, all or none, durable on return.
 
         passing: it is about to be delivered, so the journal may have it. message.chunks() is called at most once for
-        each todo, in another thread. If the calling greenlet is stopped meanwhile, nothing is kept.
+        each todo, in another thread; `message.whole`, if it has that, here. If the calling greenlet is stopped meanwhile, nothing is kept.
         """
         due_ms = now_ms if next_attempt_ms is None else next_attempt_ms
         names = [self._namer.new(now_ms, due_ms) for _ in todos]

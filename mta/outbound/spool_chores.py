@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mta.outbound.spool_batches import Batches
 from mta.outbound.spool_errors import EntryGone, SpoolError, describe
-from mta.outbound.spool_threads import Batches, DiskThreads
+from mta.outbound.spool_thread import DiskThread
 
 
 class Chores:
@@ -13,8 +14,8 @@ class Chores:
 
     __slots__ = ("_batches",)
 
-    def __init__(self, threads: DiskThreads) -> None:
-        self._batches: Batches[_Chore] = Batches(threads, _do_all)
+    def __init__(self, thread: DiskThread) -> None:
+        self._batches: Batches[_Chore] = Batches(thread, _do_all)
 
     def do(self, what: str, function: Callable[..., None], name: str, *more: str) -> None:
         """Call function(name, *more) and wait for it. Raises EntryGone when there is no such file, SpoolError."""

@@ -71,6 +71,10 @@ class TlsPolicies:
 
     def for_chosen(self, hmail: HMail, hop: NextHop) -> NextHop:
         """A hop that an operator or a plugin named: the policies of domains have no say there (RFC 8461 section 2)."""
+        return self.as_of_now(self.decided(hmail, hop))
+
+    def decided(self, hmail: HMail, hop: NextHop) -> NextHop:
+        """As for_chosen, from the settings and the mail alone."""
         rules = self.rules
         forced, avoided = self._is_forced(hop, hmail), rules.avoided.has(hop, hmail.todo.domain)
         # Most mail goes where the mail before went, and a dataclass costs more than a look into a dictionary.
@@ -80,7 +84,7 @@ class TlsPolicies:
             if len(self._chosen) >= _MAX_CHOSEN:
                 self._chosen.clear()
             decided = self._chosen[key] = decide(hop, self._of_operator(hop, hmail))
-        return self._finished(decided)
+        return decided
 
     def for_mx(self, hmail: HMail, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         """The hosts that the DNS named for the mail's domain, looked up one by one.
@@ -104,7 +108,7 @@ class TlsPolicies:
             if demands.require_tls and not is_vouched_for(hop, demands):
                 continue
             vouched = True
-            yield self._finished(decide(hop, demands))
+            yield self.as_of_now(decide(hop, demands))
         if hmail.todo.require_tls and not vouched:
             raise NoRoute(NOT_VALIDATED if sts.fault is None else NOT_VALIDATED_YET)
 
@@ -136,7 +140,8 @@ class TlsPolicies:
     def _is_forced(self, hop: NextHop, hmail: HMail) -> bool:
         return hmail.todo.force_tls or self.rules.forced.has(hop, hmail.todo.domain)
 
-    def _finished(self, hop: NextHop) -> NextHop:
+    def as_of_now(self, hop: NextHop) -> NextHop:
+        """The hop, in clear if its TLS turned out to be broken and nobody asks for it."""
         if hop.tls == "opportunistic" and not hop.implicit_tls and hop.name in self.no_tls:
             return replace(hop, tls="off", security=None)
         return hop

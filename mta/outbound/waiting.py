@@ -56,6 +56,11 @@ class Waiting:
         for name in self._held:
             yield name, HELD_MS
 
+    @property
+    def has_any(self) -> bool:
+        """False when next() has nothing to look at."""
+        return bool(self._due or self._ready or self._ring or self._alarms)
+
     # -- coming
 
     def push(self, due_ms: int, name: str, unsaved: Todo | None = None) -> bool:
@@ -86,7 +91,8 @@ class Waiting:
 
     def next(self, now_ms: int, now: float) -> Job | None:
         """The next job to be done. By turns one whose site is known to have room, and the one that is due for longest."""
-        self._ring_alarms(now)
+        if self._alarms:
+            self._ring_alarms(now)
         self._turn = not self._turn
         if self._turn:
             return self._from_sites(now) or self._from_due(now_ms)

@@ -126,6 +126,63 @@ def test_pipelined_commands_leave_in_one_write_and_so_does_the_message_with_its_
     assert heard == [envelope, LETTER._chunks[0] + b".\r\n"] * 2
 
 
+@pytest.mark.parametrize(
+    ("replies", "codes_expected"),
+    [
+        (b"250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go\r\n", [250]),
+        (b"250-2.1.0 ok\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go\r\n", [250]),
+    ],
+)
+def test_replies_that_come_in_two_pieces_mean_the_same(replies: bytes, codes_expected: list[int]) -> None:
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING")
+        for cut in range(len(replies)):
+            peer.until(b"DATA\r\n")
+            peer.say(replies[:cut])
+            time.sleep(0.001)
+            peer.say(replies[cut:])
+            peer.until(b"\r\n.\r\n")
+            peer.say("250 taken")
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop)
+        for _ in range(len(replies)):
+            assert codes(client.send(SENDER, [ANN], LETTER)) == codes_expected
+
+
+def test_a_refusal_is_found_among_replies_that_come_together() -> None:
+    answers = ["250 ok\n550 5.1.1 unknown\n250 ok\n354 go", "450 4.7.1 later\n503 no\n503 no\n503 no"]
+
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING")
+        peer.until(b"DATA\r\n")
+        peer.say(answers[0])
+        peer.until(b"\r\n.\r\n")
+        peer.say("250 taken")
+        peer.until(b"DATA\r\n")
+        peer.say(answers[1])
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop)
+        assert codes(client.send(SENDER, [ANN, BOB], LETTER)) == [550, 250]
+        assert codes(client.send(SENDER, [ANN, BOB], LETTER)) == [450, 450]
+
+
+def test_a_reply_too_many_is_not_taken_for_that_of_the_next_message() -> None:
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING")
+        peer.until(b"DATA\r\n")
+        peer.say("250 ok\n250 ok\n354 go\n250 and more")
+        peer.until(b"\r\n.\r\n")
+        peer.say("550 5.6.0 no")
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop)
+        client.send(SENDER, [ANN], LETTER)
+        with pytest.raises(ConnectionLost):
+            client.send(SENDER, [ANN], LETTER)
+
+
 def test_without_pipelining_a_command_waits_for_the_reply_before() -> None:
     def session(peer: Peer) -> None:
         peer.greet("SIZE")

@@ -178,6 +178,26 @@ def test_an_end_is_written_without_anybody_waiting(place: Place) -> None:
     assert book.count("sync") == syncs + 1
 
 
+def test_an_end_goes_with_the_next_message(place: Place) -> None:
+    book = Notebook()
+    spool = place.open(SteppingDisk(book))
+    (first,) = commit(spool)
+    book.calls.clear()
+    spool.forget(first)
+    commit(spool, 2)
+    assert book.count("write") == 1
+    assert first.text.encode() in place.segments()[0].read_bytes().rpartition(b"d2.example.com")[2]
+    assert list(place.after_a_crash().found()) == [todo(2).uuid]
+
+
+def test_messages_in_memory_and_in_pieces_are_kept_alike(place: Place) -> None:
+    spool = place.open()
+    commit(spool)
+    for number, pieces in enumerate(((SMALL,), (SMALL[:9], SMALL[9:])), start=2):
+        spool.commit([todo(number)], Message(*pieces), NOW, passing=True)
+    assert {message for _, message in place.after_a_crash().found().values()} == {SMALL}
+
+
 def test_the_rest_of_a_message_stays_when_some_entries_are_done(place: Place) -> None:
     spool = place.open()
     _, second, _ = commit(spool, 1, 2, 3)

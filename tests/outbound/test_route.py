@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mta.config.schema import OutboundRouteSettings
-from mta.net.next_hop import NextHopError
+from mta.net.next_hop import NextHop, NextHopError
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import DEFERRED, DELIVERED
 from mta.outbound.route import reroute_to
+from mta.outbound.rules import rules_of
 from mta.plugin.hooks import Plugin
 from mta.plugin.verdict import OK
 from tests.support.fake_mx import FakeMx
@@ -51,6 +52,34 @@ class Route(Plugin):
 
 
 # -- who decides
+
+
+def test_mail_after_mail_goes_the_same_way_until_somebody_says_otherwise(mx: FakeMx, other: FakeMx) -> None:
+    with Sender(mx.smarthost) as relay:
+
+        def send(change: Callable[[HMail], None] = lambda hmail: None) -> list[int]:
+            assert relay.deliver(change=change).fate is DELIVERED
+            counts = [len(mx.messages), len(other.messages)]
+            mx.messages.clear()
+            other.messages.clear()
+            return counts
+
+        assert [send(), send()] == [[1, 0], [1, 0]]
+        assert send(note("queue.next_hop", f"smtp://{other.smarthost}")) == [0, 1]
+        assert send(reroute(other.smarthost)) == [0, 1]
+        assert send() == [1, 0]
+        relay.router.smarthosts = (NextHop.parse(other.smarthost, tls="off"),)
+        assert [send(), send()] == [[0, 1], [0, 1]]
+        relay.router.rules = rules_of({"r": to(mx)}.items(), {}, True)
+        assert [send(), send()] == [[1, 0], [1, 0]]
+
+
+def test_a_smarthost_that_comes_back_is_found(mx: FakeMx) -> None:
+    with Sender(mx.smarthost) as relay:
+        assert relay.deliver().fate is DELIVERED
+        hop = relay.router.smarthosts[0]
+        relay.router.health.failed(hop, "it was away")
+        assert [relay.deliver().fate for _ in range(3)] == [DELIVERED] * 3
 
 
 def test_the_order_of_those_who_decide() -> None:

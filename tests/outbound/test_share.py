@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from mta.config.rate import Rate
 from mta.config.schema import LimitSettings
 from mta.logger import Logger
 from mta.outbound.limits import DEFAULT_CONCURRENCY, Limits
-from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName, QueueNamer, new_uniq
+from mta.outbound.qfile import SET_ASIDE, TEMPORARY, QueueFileName, QueueNamer, new_uniqs
 from mta.outbound.share import EVERYTHING, Share
 from mta.outbound.spool import Spool
 from tests.support.entries import NOW, SMALL, Message, todo
 
-UNIQS = [*(new_uniq() for _ in range(200)), "8888", "é", "caf\udce9", "\ud800"]
+UNIQS = [*islice(new_uniqs(), 200), "8888", "é", "caf\udce9", "\ud800"]
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 16])

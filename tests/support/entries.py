@@ -12,11 +12,12 @@ LARGE = SMALL + b"0123456789abcdef" * 62_500 + b"\r\n"  # 1 MB
 
 
 class Message:
-    """A message in pieces."""
+    """A message in pieces; one that is a single piece is `whole`, as a message in memory is."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
         self.size = sum(map(len, pieces))
+        self.whole = pieces[0] if len(pieces) == 1 else None
 
     def chunks(self) -> Iterator[bytes]:
         return iter(self.pieces)
