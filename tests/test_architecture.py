@@ -104,6 +104,7 @@ GEVENT = {
     "mta.net.client_pool",
     "mta.log_record",  # which greenlet is in which hook
     "mta.plugin.deadline",
+    "mta.plugin.forwarder",
     "mta.plugin.offload",
     "mta.plugin.program",
     "mta.plugin.program_pipes",

@@ -9,6 +9,7 @@ from mta.config.schema import (
     ANTI_SPOOF,
     BLOCK_ME_RECIPIENT,
     AuthFlatFileSettings,
+    ConnectionPoolSettings,
     DelayDenySettings,
     EarlyTalkerSettings,
     LoggingAdaptiveSettings,
@@ -61,6 +62,7 @@ from mta.plugin.denial import Denial
 from mta.plugin.domains import domain_key, organizational_domain
 from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
+from mta.plugin.forwarder import Forwarder
 from mta.plugin.hooks import HOOKS, Params, Plugin
 from mta.plugin.inherit import plugin_class
 from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
@@ -135,6 +137,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionPoolSettings",
     "Counts",
     "Deferral",
     "DelayDenySettings",
@@ -144,6 +147,7 @@ __all__ = [
     "Endpoint",
     "Failure",
     "Finished",
+    "Forwarder",
     "HMail",
     "Header",
     "Hello",

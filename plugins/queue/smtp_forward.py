@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mta.plugin import (
     DENY,
@@ -15,22 +15,19 @@ from mta.plugin import (
     OK,
     Address,
     Answer,
-    BrokenConversation,
-    ClientError,
     Connection,
+    ConnectionPoolSettings,
+    Forwarder,
     HMail,
     HostHealth,
     NextHop,
     Params,
     Plugin,
-    Rejected,
     Reply,
-    SmtpClient,
     Timeouts,
     Transaction,
     domain_key,
     is_ip,
-    is_our_own,
     read_pool,
     taking_turns,
 )
@@ -39,6 +36,7 @@ FILE = "smtp_forward.ini"
 FLAGS = (
     *(f"-main.{key}" for key in ("enable_outbound", "enable_tls", "check_sender", "check_recipient")),
     *(f"*.{key}" for key in ("enable_outbound", "enable_tls", "using_lmtp", "one_message_per_rcpt")),
+    *("+main.keep_connections", "*.keep_connections"),
 )
 LOGIN = ("auth_type", "auth_user", "auth_pass", "auth_pass_file", "auth_pass_env")
 WAY = ("host", "forwarding_host_pool", "bind", "bind_helo", "queue", "domain_selector")
@@ -57,24 +55,31 @@ SHARED = (
     "bind_helo",
     "one_message_per_rcpt",
     "queue",
+    "keep_connections",
+    "connection_messages",
+    "connection_lifetime",
+    "connection_idle",
+    "connection_per_site_idle",
 )
-
-UNREACHABLE = Reply(451, "the next server is not available, try again later", "4.4.1")
 
 Section = Mapping[str, Any]
 Replies = Mapping[Address, Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A server to forward to, or several that share the mail; connect_timeout in seconds.
-
-    queue: who takes mail for recipients of the section, ourselves as a rule.
-    """
+class Way(NamedTuple):
+    """How to reach a server, or several that share the mail; connect_timeout in seconds."""
 
     hops: tuple[NextHop, ...]
     connect_timeout: float
     timeouts: Timeouts
+    connections: ConnectionPoolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the mail of a section goes. queue: who takes mail for its recipients, ourselves as a rule."""
+
+    forwarder: Forwarder
     one_by_one: bool
     enable_outbound: bool
     queue: str
@@ -89,6 +94,7 @@ class SmtpForward(Plugin):
     timeout = 0.0
     """None: each step of the conversation has its own, and to give up after the final dot is to deliver twice."""
     helo = ""
+    forwarders: Mapping[Way, Forwarder] = {}
     targets: Mapping[str, Target] = {}
     main: Target
     by_sender = False
@@ -113,20 +119,46 @@ class SmtpForward(Plugin):
     def load(self, ini: Mapping[str, Section]) -> None:
         """Raises ValueError, naming the section, when a target can not be used."""
         main = ini[MAIN]
-        targets = {section_key(name): self.target(name, ini) for name in ini if name != MAIN}
-        self.main = self.target(MAIN, ini)
         seconds = positive(main, "dead_forwarding_host_retry_secs", 10)
-        self.health = HostHealth(self.logger, seconds, seconds, origin=self.name)
-        self.targets = targets
+        health = HostHealth(self.logger, seconds, seconds, origin=self.name)
+        before = self.forwarders
+        made: dict[Way, Forwarder] = {}
+        targets = {section_key(name): self.target(name, ini, made) for name in ini if name != MAIN}
+        self.main = self.target(MAIN, ini, made)
+        for forwarder in made.values():
+            forwarder.health = health
+        self.targets, self.forwarders = targets, made
         self.by_sender = main.get("domain_selector") == "mail_from"
         self.checks_sender, self.checks_recipient = main["check_sender"], main["check_recipient"]
+        Forwarder.close_all(before[way] for way in before.keys() - made.keys())
 
-    def target(self, name: str, ini: Mapping[str, Section]) -> Target:
+    def shutdown(self) -> None:
+        Forwarder.close_all(self.forwarders.values())
+
+    def target(self, name: str, ini: Mapping[str, Section], made: dict[Way, Forwarder]) -> Target:
         section = settings_for(name, ini)
         try:
-            return target_of(section, self.password_of(section))
+            way = way_of(section, self.password_of(section))
         except ValueError as error:
             raise ValueError(f"{FILE} [{name}]: {error}") from None
+        if way not in made:
+            made[way] = self.forwarders.get(way) or self.forwarder(way)
+        return Target(
+            made[way],
+            bool(section.get("one_message_per_rcpt")),
+            bool(section.get("enable_outbound")),
+            section.get("queue") or OURS,
+        )
+
+    def forwarder(self, way: Way) -> Forwarder:
+        return Forwarder(
+            self,
+            way.hops,
+            helo=self.helo,
+            connect_timeout=way.connect_timeout,
+            timeouts=way.timeouts,
+            connections=way.connections,
+        )
 
     def password_of(self, section: Section) -> str | None:
         password = section.get("auth_pass")
@@ -149,8 +181,11 @@ class SmtpForward(Plugin):
         return next((self.targets[key] for key in keys if key in self.targets), None)
 
     def by_target(self, transaction: Transaction) -> dict[Target, list[Address]]:
+        rcpts = list(dict.fromkeys(transaction.rcpt_to))
+        if not self.targets:
+            return {self.main: rcpts}
         groups: dict[Target, list[Address]] = {}
-        for rcpt in dict.fromkeys(transaction.rcpt_to):
+        for rcpt in rcpts:
             target = self.target_for(transaction.mail_from, rcpt.host) or self.main
             groups.setdefault(target, []).append(rcpt)
         return groups
@@ -161,7 +196,7 @@ class SmtpForward(Plugin):
         if notes.get("queue.wants", OURS) not in (OURS, OUTBOUND) or notes.get("queue.next_hop"):
             return None
         target = self.target_for(hmail.todo.mail_from, domain)
-        return (OK, taking_turns(target.hops)) if target is not None else None
+        return (OK, taking_turns(target.forwarder.hops)) if target is not None else None
 
     # ---- who may send, and to whom
 
@@ -219,12 +254,13 @@ class SmtpForward(Plugin):
     # ---- handing it over
 
     def hook_queue(self, connection: Connection) -> Answer:
-        assert connection.transaction is not None  # there is one at hook queue
-        if connection.transaction.notes.get("queue.wants", OURS) != OURS:
+        transaction = connection.transaction
+        assert transaction is not None  # there is one at hook queue
+        if transaction.notes.get("queue.wants", OURS) != OURS:
             return None
         replies: dict[Address, Reply] = {}
-        for target, rcpts in self.by_target(connection.transaction).items():
-            replies.update(self.forward(target, rcpts, connection.transaction))
+        for target, rcpts in self.by_target(transaction).items():
+            replies |= target.forwarder.forward(transaction, rcpts, one_by_one=target.one_by_one)
         return answer_of(replies)
 
     def hook_queue_outbound(self, connection: Connection) -> Answer:
@@ -234,68 +270,6 @@ class SmtpForward(Plugin):
         if not all(target.enable_outbound for target in self.by_target(connection.transaction)):
             return None
         return self.hook_queue(connection)
-
-    def forward(self, target: Target, rcpts: Sequence[Address], transaction: Transaction) -> Replies:
-        """One reply for each recipient; when no server is there, or it goes away, that is to try again later.
-
-        The next server of a pool is asked for those without a reply, unless the message may have been taken for them.
-        """
-        replies: dict[Address, Reply] = {}
-        for hop in self.health.up_first(taking_turns(target.hops)):
-            try:
-                self.send(hop, target, rcpts, transaction, replies)
-                break
-            except BrokenConversation as error:
-                replies.update(error.replies)
-                self.note_failure(hop, error, transaction)
-                if error.phase == "dot":
-                    break
-            except ClientError as error:
-                self.note_failure(hop, error, transaction)
-        return {rcpt: replies.get(rcpt, UNREACHABLE) for rcpt in rcpts}
-
-    def note_failure(self, hop: NextHop, error: ClientError, transaction: Transaction) -> None:
-        self.logerror(f"forwarding to {hop} failed: {error}", transaction)
-        refused = isinstance(error, Rejected) or is_our_own(error.__cause__)
-        if error.phase in ("connect", "banner") and not refused:
-            self.health.failed(hop, str(error))
-
-    def send(
-        self,
-        hop: NextHop,
-        target: Target,
-        rcpts: Sequence[Address],
-        transaction: Transaction,
-        replies: dict[Address, Reply],
-    ) -> None:
-        """Put into `replies` what one server says about the recipients that are not in there. Raises ClientError."""
-        require_tls = "REQUIRETLS" in transaction.params  # RFC 8689: promised when the mail was accepted
-        client = SmtpClient.connect(
-            replace(hop, tls="required") if require_tls else hop,
-            helo=self.helo,
-            connect_timeout=target.connect_timeout,
-            timeouts=target.timeouts,
-            logger=self.logger,
-            uuid=transaction.uuid,
-        )
-        try:
-            self.health.succeeded(hop)
-            waiting = [rcpt for rcpt in rcpts if rcpt not in replies]
-            for envelope in [[rcpt] for rcpt in waiting] if target.one_by_one else [waiting]:
-                answers = client.send(
-                    transaction.mail_from,
-                    envelope,
-                    transaction.message_stream,
-                    eight_bit=True,
-                    smtputf8="SMTPUTF8" in transaction.params,
-                    require_tls=require_tls,
-                    mail_params=transaction.params,
-                    rcpt_params=transaction.rcpt_params,
-                )
-                replies.update(answers)
-            client.quit()
-        finally:
-            client.close()
 
 
 def section_key(name: str) -> str:
@@ -318,7 +292,7 @@ def _written(section: Section) -> dict[str, Any]:
     return {key: value for key, value in section.items() if value not in ("", None)}
 
 
-def target_of(section: Section, password: str | None) -> Target:
+def way_of(section: Section, password: str | None) -> Way:
     """Raises ValueError saying what is wrong."""
     bind = section.get("bind")
     if bind and not is_ip(bind):
@@ -335,13 +309,22 @@ def target_of(section: Section, password: str | None) -> Target:
         )
         for hop in servers(section)
     )
-    return Target(
-        hops,
-        positive(section, "connect_timeout", 30),
-        timeouts_of(section),
-        bool(section.get("one_message_per_rcpt")),
-        bool(section.get("enable_outbound")),
-        section.get("queue") or OURS,
+    connect_timeout = positive(section, "connect_timeout", 30)
+    return Way(hops, connect_timeout, timeouts_of(section), connections_of(section, len(hops)))
+
+
+def connections_of(section: Section, servers: int) -> ConnectionPoolSettings:
+    """How connections are kept, none at all with keep_connections=false. Raises ValueError."""
+    usual = ConnectionPoolSettings()
+    per_site = whole(section, "connection_per_site_idle", usual.per_site_idle, least=0)
+    if not section.get("keep_connections", True):
+        per_site = 0
+    return ConnectionPoolSettings(
+        messages=whole(section, "connection_messages", usual.messages),
+        lifetime=whole(section, "connection_lifetime", usual.lifetime),
+        idle=whole(section, "connection_idle", usual.idle),
+        per_site_idle=per_site,
+        total_idle=per_site * servers,
     )
 
 
@@ -365,6 +348,14 @@ def positive(section: Section, key: str, default: float) -> float:
     if not isinstance(seconds, int | float) or seconds <= 0:
         raise ValueError(f"{key} must be a number of seconds, not {seconds!r}")
     return float(seconds)
+
+
+def whole(section: Section, key: str, default: int, least: int = 1) -> int:
+    """Raises ValueError."""
+    number = section.get(key, default)
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ValueError(f"{key} must be a whole number from {least} up, not {number!r}")
+    return number
 
 
 def timeouts_of(section: Section) -> Timeouts:

@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Titles of processes": ("Title", "TitleBar"),
     "Rates": ("Rate", "parse_rate", "RateLimit"),
     "Sending to another server": (
+        *("Forwarder", "ConnectionPoolSettings"),
         *("SmtpClient", "Timeouts", "ClientError", "ConnectFailed", "ConnectionLost", "BrokenConversation"),
         *("MalformedReply", "Rejected", "TlsFailed", "HostHealth", "read_pool", "taking_turns"),
     ),
