@@ -12,6 +12,16 @@ from mta.inbound.greeting import banner, look_up_rdns
 from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
 from mta.inbound.masking import MASK, shown
 from mta.inbound.proxy import is_proxy, meet_proxy
+from mta.inbound.session_replies import (
+    ANSWER_TOO_LONG,
+    BARE_NEWLINE,
+    BROKEN_ANSWER,
+    EIGHT_BIT,
+    FAULT,
+    SHUTTING_DOWN,
+    TIMED_OUT,
+    TOO_LONG,
+)
 from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
 from mta.inbound.unrecognized import unrecognized
 from mta.inbound.verbs import VERBS
@@ -32,16 +42,7 @@ if TYPE_CHECKING:
     from mta.plugin.verdict import Verdict
 
 PARAMETER_ROOM = 1024  # octets
-
-TIMED_OUT = Reply(421, "timeout", "4.4.2", close=True)
-FAULT = Reply(421, "Internal Server Error", "4.3.0", close=True)
-TOO_LONG = Reply(521, "Command line too long", "5.5.2", close=True)
-ANSWER_TOO_LONG = Reply(500, "Authentication exchange line is too long", "5.5.6", close=True)  # RFC 4954 6
-BROKEN_ANSWER = Reply(500, "Bare line feed: lines end with CRLF", "5.5.2", close=True)
 MAX_ANSWER = 12288  # RFC 4954 4: what a line of an authentication exchange may hold
-BARE_NEWLINE = Reply(500, "Bare line feed: commands end with CRLF", "5.5.2")
-EIGHT_BIT = Reply(501, "Syntax error (8-bit characters not allowed)", "5.5.2")
-SHUTTING_DOWN = Reply(421, "Service not available, closing transmission channel", "4.3.2", close=True)
 
 COMMANDS_A_TURN = 64  # pipelined commands answered before other connections get their turn
 
