@@ -57,6 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("TlsSettings", "NoTlsHosts"),
         *("DelayDenySettings", "EarlyTalkerSettings", "ProfileSettings", "StatusSettings", "TarpitSettings"),
         *("TooBusySettings", "RecordEnvelopeAddressesSettings", "BLOCK_ME_RECIPIENT"),
+        "HeadersSettings",
         *("LoggingAdaptiveSettings", "LoggingApacheSettings", "LoggingConnectionIdSettings"),
         *(
             "LoggingFileSettings",

@@ -17,6 +17,7 @@ from mta.config.schema.files import (
     QUEUE_DIR,
     VALUES,
 )
+from mta.config.schema.filters import HeadersSettings
 from mta.config.schema.logging import (
     EventSettings,
     LoggingAdaptiveSettings,
@@ -79,6 +80,7 @@ __all__ = [
     "EarlyTalkerSettings",
     "EventSettings",
     "ExtensionSettings",
+    "HeadersSettings",
     "HttpSettings",
     "LimitSettings",
     "LogSettings",
@@ -142,4 +144,5 @@ SETTINGS: tuple[type[Settings], ...] = (
     RecordEnvelopeAddressesSettings,
     StatusSettings,
     ProfileSettings,
+    HeadersSettings,
 )
