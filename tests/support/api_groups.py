@@ -57,7 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("TlsSettings", "NoTlsHosts"),
         *("DelayDenySettings", "EarlyTalkerSettings", "ProfileSettings", "StatusSettings", "TarpitSettings"),
         *("TooBusySettings", "RecordEnvelopeAddressesSettings", "BLOCK_ME_RECIPIENT"),
-        "HeadersSettings",
+        *("HeadersSettings", "LimitPluginSettings"),
         *("LoggingAdaptiveSettings", "LoggingApacheSettings", "LoggingConnectionIdSettings"),
         *(
             "LoggingFileSettings",

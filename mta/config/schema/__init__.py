@@ -18,6 +18,7 @@ from mta.config.schema.files import (
     VALUES,
 )
 from mta.config.schema.filters import HeadersSettings
+from mta.config.schema.limits import LimitPluginSettings
 from mta.config.schema.logging import (
     EventSettings,
     LoggingAdaptiveSettings,
@@ -82,6 +83,7 @@ __all__ = [
     "ExtensionSettings",
     "HeadersSettings",
     "HttpSettings",
+    "LimitPluginSettings",
     "LimitSettings",
     "LogSettings",
     "LoggingAdaptiveSettings",
@@ -145,4 +147,5 @@ SETTINGS: tuple[type[Settings], ...] = (
     StatusSettings,
     ProfileSettings,
     HeadersSettings,
+    LimitPluginSettings,
 )
