@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_tz
@@ -14,64 +13,78 @@ from mta.plugin import (
     Answer,
     Connection,
     HeadersSettings,
-    Mailbox,
     Plugin,
     Transaction,
     domain_key,
     organizational_domain,
 )
 
-FIELD_NAME = re.compile(rb"^([!-9;-~]+)[ \t]*:", re.MULTILINE)
+# A field with its folded lines, in SMTP form.
+FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE)
+LOOKED_AT = 100_000  # octets of a header; what is longer has other troubles
+# A From field as most are: `a@b`, `Name <a@b>` or `"Name" <a@b>`. Anything else is parsed, which takes ten times as long.
+USUAL_FROM = re.compile(r'(?:[\w .-]*<|"[^"\\]*" *<)?([\w.+-]+@[\w.-]+)(>?)', re.ASCII)
 DAY = 86400
 LONGEST_DATE = 100  # characters that are looked at; the longest date of RFC 5322 with a comment has less
 LONGEST_AGENT = 12  # characters of a program's name that are noted
-AGENTS = ("user-agent", "x-mailer", "x-mua", "x-yahoo-newman-property", "x-ms-has-attach")
+AGENTS = (b"user-agent", b"x-mailer", b"x-mua", b"x-yahoo-newman-property", b"x-ms-has-attach")
 LISTS = {
-    "mailing-list": re.compile("ezmlm|yahoogroups|googlegroups", re.IGNORECASE),
-    "sender": re.compile("^(owner-)"),
-    "x-mailman-version": re.compile(""),
-    "x-majordomo-version": re.compile(""),
-    "x-google-loop": re.compile(""),
+    b"mailing-list": re.compile("ezmlm|yahoogroups|googlegroups", re.IGNORECASE),
+    b"sender": re.compile("^(owner-)"),
+    b"x-mailman-version": re.compile(""),
+    b"x-majordomo-version": re.compile(""),
+    b"x-google-loop": re.compile(""),
 }
 LIST_SOFTWARE = {
-    "sender": "majordomo",
-    "x-mailman-version": "mailman",
-    "x-majordomo-version": "majordomo",
-    "x-google-loop": "googlegroups",
+    b"sender": "majordomo",
+    b"x-mailman-version": "mailman",
+    b"x-majordomo-version": "majordomo",
+    b"x-google-loop": "googlegroups",
 }
 # What is drawn like a letter, and read as one.
 LOOKALIKES = str.maketrans("0134578)|$", "oieastbgls")
 
 
 class Letter:
-    """A message that is looked at: its fields are counted once, and what was found is noted at once in the end."""
+    """A message that is looked at: its header is read once, and what was found is noted at once in the end."""
 
-    __slots__ = ("connection", "count", "found", "transaction")
+    __slots__ = ("connection", "fields", "found", "transaction")
 
     def __init__(self, connection: Connection, transaction: Transaction) -> None:
         self.connection = connection
         self.transaction = transaction
-        self.count = Counter(FIELD_NAME.findall(transaction.header.to_bytes().lower()))
-        """How many fields there are of a name, in lower case."""
+        self.fields: dict[bytes, list[bytes]] = {}
+        """The values of each field, by its name in lower case."""
+        for name, value in FIELD.findall(transaction.header.to_bytes()[:LOOKED_AT]):
+            self.fields.setdefault(name.lower(), []).append(value)
         self.found: dict[str, list[str]] = {}
 
     def note(self, key: str, text: str) -> None:
         """key: pass, fail, skip or msg."""
         self.found.setdefault(key, []).append(text)
 
-    def has(self, name: str) -> bool:
-        return name.lower().encode() in self.count
+    def times(self, name: bytes) -> int:
+        """How often there is a field of this name, which is in lower case."""
+        return len(self.fields.get(name, ()))
 
-    def times(self, name: str) -> int:
-        return self.count[name.lower().encode()]
-
-    def value(self, name: str) -> str:
+    def value(self, name: bytes) -> str:
         """That of the first field of this name, "" when there is none."""
-        return self.transaction.header.get_all(name)[0] if self.has(name) else ""
+        values = self.fields.get(name)
+        return values[0].strip().decode("utf-8", "replace") if values else ""
 
-    def sender(self) -> Mailbox | None:
-        """The first mailbox of From."""
-        return next(iter(self.transaction.header.get_addresses("From")), None) if self.has("from") else None
+    def sender(self) -> tuple[str, str] | None:
+        """The first address of From and its domain, in lower case."""
+        usual = USUAL_FROM.fullmatch(text := self.value(b"from"))
+        if usual is not None and ("<" in text) is bool(usual[2]):
+            address = usual[1].lower()
+        else:
+            address = next((one.address for one in self.transaction.header.get_addresses("From")), "").lower()
+        return (address, address.rpartition("@")[2]) if address else None
+
+    def shown_sender(self) -> str:
+        """From as a mail reader shows it, in lower case."""
+        text = self.value(b"from")
+        return (self.transaction.header.get_decoded("From") if "=?" in text else text).lower()
 
 
 Check = Callable[[Letter], Answer]
@@ -82,6 +95,8 @@ class Headers(Plugin):
 
     timeout = 0.0  # nothing here waits
     cfg = HeadersSettings()
+    singular: tuple[tuple[str, bytes], ...] = ()
+    required: tuple[tuple[str, bytes], ...] = ()
     checks: tuple[Check, ...] = ()
     targets: Mapping[str, str] = {}
     brands: re.Pattern[str] | None = None
@@ -91,6 +106,8 @@ class Headers(Plugin):
 
     def load(self, cfg: HeadersSettings) -> None:
         self.cfg = cfg
+        self.singular = tuple((name, name.lower().encode()) for name in cfg.singular)
+        self.required = tuple((name, name.lower().encode()) for name in cfg.required)
         self.targets = {
             brand.lower(): domain_key(domain) for brand, domain in cfg.phish_targets.items() if domain
         }
@@ -129,10 +146,7 @@ class Headers(Plugin):
     # ---- what RFC 5322 and RFC 5321 ask for
 
     def duplicate_singular(self, letter: Letter) -> Answer:
-        if len(letter.count) == letter.count.total():
-            letter.note("pass", "duplicate")
-            return None
-        doubles = [name for name in self.cfg.singular if letter.times(name) > 1]
+        doubles = [name for name, key in self.singular if letter.times(key) > 1]
         for name in doubles:
             letter.note("fail", f"duplicate:{name}")
         if not doubles:
@@ -142,7 +156,7 @@ class Headers(Plugin):
         return None
 
     def missing_required(self, letter: Letter) -> Answer:
-        missing = [name for name in self.cfg.required if not letter.has(name)]
+        missing = [name for name, key in self.required if key not in letter.fields]
         for name in missing:
             letter.note("fail", f"missing:{name}")
         if not missing:
@@ -153,7 +167,7 @@ class Headers(Plugin):
 
     def invalid_return_path(self, letter: Letter) -> Answer:
         """RFC 5321 4.4: the server that delivers writes it, so a message that arrives has none, or one that means nothing."""
-        if letter.has("return-path"):
+        if b"return-path" in letter.fields:
             if letter.connection.relaying:
                 letter.note("fail", "Return-Path")
                 refused = self.cfg.reject_invalid_return_path
@@ -165,9 +179,9 @@ class Headers(Plugin):
         return None
 
     def invalid_date(self, letter: Letter) -> Answer:
-        if not letter.has("date"):
+        if b"date" not in letter.fields:
             return None
-        trouble = self.trouble_with(letter.value("Date"))
+        trouble = self.trouble_with(letter.value(b"date"))
         if trouble is None:
             letter.note("pass", "invalid_date")
             return None
@@ -188,7 +202,7 @@ class Headers(Plugin):
 
     def delivered_to(self, letter: Letter) -> Answer:
         """Who delivers writes it: a message that comes back to the same recipient would come back for ever."""
-        if not letter.has("delivered-to"):
+        if b"delivered-to" not in letter.fields:
             return None
         delivered = {
             value.strip("<> ").lower() for value in letter.transaction.header.get_all("Delivered-To")
@@ -201,7 +215,7 @@ class Headers(Plugin):
     # ---- what the header tells about who sent it
 
     def user_agent(self, letter: Letter) -> Answer:
-        agents = [letter.value(name) for name in AGENTS if letter.has(name)]
+        agents = [letter.value(name) for name in AGENTS if name in letter.fields]
         for agent in agents:
             letter.note("pass", f"UA({agent[:LONGEST_AGENT]})")
         if not agents:
@@ -213,7 +227,7 @@ class Headers(Plugin):
         if letter.connection.notes.get("auth_user"):
             letter.note("skip", "direct-to-mx(auth)")
             return None
-        count = letter.times("received")
+        count = letter.times(b"received")
         if count < 2:
             letter.note("fail", f"direct-to-mx(too few Received({count}))" if count else "direct-to-mx(none)")
         else:
@@ -221,7 +235,7 @@ class Headers(Plugin):
         return None
 
     def mailing_list(self, letter: Letter) -> Answer:
-        names = [name for name in LISTS if letter.has(name)]
+        names = [name for name in LISTS if name in letter.fields]
         lists = [(name, match) for name in names if (match := LISTS[name].search(letter.value(name)))]
         for name, match in lists:
             letter.note("pass", f"MLM({LIST_SOFTWARE.get(name) or match[0].lower()})")
@@ -230,17 +244,15 @@ class Headers(Plugin):
         return None
 
     def from_match(self, letter: Letter) -> Answer:
-        envelope, sender = letter.transaction.mail_from, letter.sender()
+        envelope = letter.transaction.mail_from
         if envelope.is_null:
             letter.note("fail", "from_match(null)")
-        elif sender is None:
-            letter.note("fail", f"from_match({'unparsable' if letter.has('from') else 'missing'})")
-        elif sender.address.lower() == envelope.address.lower():
+        elif (sender := letter.sender()) is None:
+            letter.note("fail", f"from_match({'unparsable' if b'from' in letter.fields else 'missing'})")
+        elif sender[0] == envelope.address.lower():
             letter.note("pass", "from_match")
         else:
-            self.domain_match(
-                letter, organizational_domain(envelope.host), organizational_domain(sender.host)
-            )
+            self.domain_match(letter, organizational_domain(envelope.host), organizational_domain(sender[1]))
         return None
 
     def domain_match(self, letter: Letter, ours: str, theirs: str) -> None:
@@ -251,10 +263,8 @@ class Headers(Plugin):
 
     def from_phish(self, letter: Letter) -> Answer:
         assert self.brands is not None  # or the check would be off
-        shown = letter.transaction.header.get_decoded("From") if letter.has("from") else ""
-        brands = set(self.brands.findall(shown.lower())) | set(
-            self.brands.findall(shown.lower().translate(LOOKALIKES))
-        )
+        shown = letter.shown_sender()
+        brands = {*self.brands.findall(shown), *self.brands.findall(shown.translate(LOOKALIKES))}
         if not brands:
             letter.note(*(("pass", "from_phish") if shown else ("skip", "from_phish(missing)")))
             return None
@@ -262,7 +272,7 @@ class Headers(Plugin):
         if sender is None:
             letter.note("fail", "from_phish(unparseable)")
             return None
-        return self.impostor(letter, brands, organizational_domain(sender.host))
+        return self.impostor(letter, brands, organizational_domain(sender[1]))
 
     def impostor(self, letter: Letter, brands: set[str], domain: str) -> Answer:
         """domain: the one that the sender claims to be in."""

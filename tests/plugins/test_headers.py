@@ -148,6 +148,31 @@ def test_what_a_header_tells(check, fields, found):
     assert answer is None and noted == found
 
 
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "{}",
+        "<{}>",
+        "Anna <{}>",
+        "Anna\n <{}>",
+        "Anna B. <{}> (at work)",
+        '"Anna, <x@y.example>" <{}>',
+        "{}, other@x.example",
+        "=?utf-8?q?=C3=84nna?= <{}>",
+        "Änna <{}>",
+        "Anna <{}",
+        "us: {}, other@x.example;",
+    ],
+)
+def test_the_sender_is_the_first_address_of_from(sender):
+    assert judged(only("from_match"), f"From: {sender.format(SENDER)}")[1] == {"pass": ["from_match"]}
+
+
+def test_the_beginning_of_an_endless_header_is_looked_at():
+    endless = [f"X-{number}: {'x' * 200}" for number in range(1000)]
+    assert judged(only("missing_required"), "From: x", *endless, "Date: x")[1] == {"fail": ["missing:Date"]}
+
+
 def test_a_bounce_comes_from_nobody():
     assert judged(only("from_match"), "From: x@y.example", mail_from="<>")[1] == {
         "fail": ["from_match(null)"]
