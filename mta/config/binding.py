@@ -103,7 +103,8 @@ def _bind_fields(previous: S, sections: Sections, problems: list[Problem]) -> S:
         elif each.metadata["spec"].key:
             values[each.name] = _bind_key(each.metadata["spec"], sections, before, problems)
         else:
-            values[each.name] = _bind_section(each.metadata["spec"], sections, before, problems)
+            own = _own_keys(previous, each.metadata["spec"].section)
+            values[each.name] = _bind_section(each.metadata["spec"], own, sections, before, problems)
     return replace(previous, **values)
 
 
@@ -117,9 +118,18 @@ def _bind_key(spec: Spec, sections: Sections, before: Any, problems: list[Proble
     return _value(spec, spec.key, entry, before, problems)
 
 
-def _bind_section(spec: Spec, sections: Sections, before: Any, problems: list[Problem]) -> dict[str, Any]:
+def _own_keys(settings: Settings, section: str) -> set[str]:
+    """The keys of a section that have a meaning of their own; the others there may be names."""
+    return {spec.key for _, spec in specs(type(settings)) if spec.section == section}
+
+
+def _bind_section(
+    spec: Spec, own: set[str], sections: Sections, before: Any, problems: list[Problem]
+) -> dict[str, Any]:
     values = {}
     for key, entry in sections.get(spec.section, {}).items():
+        if key in own:
+            continue
         value = _value(spec, key, entry, before.get(key), problems)
         if value is not None and _is_name(spec, key, entry, problems):
             values[key] = value

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from mta.config.envelopes import parse_domains, parse_senders
 from mta.config.intervals import parse_intervals, parse_span, show_intervals, show_span
-from mta.config.rate import parse_rate, show_rate
+from mta.config.rate import parse_rate, parse_rate_or_none, show_rate, show_rate_or_none
 from mta.config.smarthost import is_host_name, parse_hosts
 from mta.config.sources import Source, parse_address, parse_sources
 
@@ -204,6 +204,11 @@ INTERVALS = scalar(
 )
 RATE = scalar(
     "COUNT/TIME such as 100/1m or 10/s with the units s, m, h, d; empty for no limit", parse_rate, show_rate
+)
+RATE_OR_NONE = scalar(
+    "COUNT/TIME such as 50/5m or 10/s with the units s, m, h, d; a count alone is for a minute, 0 is no limit",
+    parse_rate_or_none,
+    show_rate_or_none,
 )
 LIST: Kind[tuple[str, ...]] = Kind("a list with commas", _commas, ", ".join)
 WORDS: Kind[tuple[str, ...]] = Kind("a list with commas, semicolons or blanks", _words, ",".join)

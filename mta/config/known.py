@@ -6,6 +6,9 @@ _NOT_NEEDED = "not honoured; minVersion and ciphers say what is spoken"
 _SERVER_ONLY = "not honoured: who opens a connection does not decide this"
 _NO_OCSP = "not honoured: authorities have given up OCSP"
 _MOVED = "not read here; Haraka 3.1 moved it to connection.ini"
+_IN_MEMORY = "not honoured: what is counted is kept in memory, by each worker"
+_OTHER_FILE = "not honoured; write rate and concurrency in outbound_limits.ini"
+_NO_REJECT = "not honoured: what this check finds is noted only"
 _GONE = "Haraka 3 dropped this setting; it has no effect"
 
 
@@ -19,6 +22,15 @@ NOT_YET: dict[str, dict[tuple[str, str], str]] = {
     "outbound.ini": {
         ("main", key): _GONE for key in ("pool_timeout", "pool_concurrency_max", "ipv6_enabled")
     },
+    "limit.ini": {
+        ("redis", "*"): _IN_MEMORY,
+        ("outbound", "*"): _OTHER_FILE,
+        ("rate_outbound", "*"): _OTHER_FILE,
+    },
+    "headers.ini": {
+        ("reject", key): _NO_REJECT for key in ("user_agent", "direct_to_mx", "from_match", "mailing_list")
+    }
+    | {("phish_domains", "*"): "not honoured; write NAME=DOMAIN in [phish_targets]"},
 }
 
 # Files of Haraka's core in an install directory. Files of plugins are their plugin's affair.
@@ -31,5 +43,6 @@ _MOVED_FILES = {
 
 FILES_NOT_YET: dict[str, str] = {
     **dict.fromkeys(_FILES, "a Haraka file that this release does not read yet"),
+    "data.headers.ini": "not read: the plugin data.headers is called headers today, and its file headers.ini",
     **{name: f"not read; write {key} in connection.ini" for name, key in _MOVED_FILES.items()},
 }

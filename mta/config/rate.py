@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MINUTE = 60
 MAX_COUNT = 1_000_000_000
 _RATE = re.compile(r"([0-9]{1,10})\s*/\s*([0-9]{0,6})\s*([smhd])", re.ASCII | re.IGNORECASE)
+_COUNT_FIRST = re.compile(r"([0-9]{1,10})\s*(?:/\s*([0-9]{0,6})\s*([smhd]?))?", re.ASCII | re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -41,3 +43,19 @@ def parse_rate(text: str) -> Rate | None:
 def show_rate(rate: Rate | None) -> str:
     """The same in words that parse_rate reads."""
     return str(rate) if rate else ""
+
+
+def parse_rate_or_none(text: str) -> Rate:
+    """Read `COUNT`, which is in a minute, or `COUNT/[NUMBER][UNIT]`; a count of 0 is no limit. Raises ValueError saying what is wrong."""
+    match = _COUNT_FIRST.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a rate such as 50/5m")
+    count, number, unit = int(match[1]), match[2], match[3]
+    if count > MAX_COUNT or (number and not int(number)) or number == unit == "":
+        raise ValueError(f"{text!r} is a rate with nothing in it")
+    return Rate(count, int(number or 1) * _SECONDS[(unit or "s").lower()] if number or unit else MINUTE)
+
+
+def show_rate_or_none(rate: Rate) -> str:
+    """The same in words that parse_rate_or_none reads."""
+    return str(rate) if rate.count else "0"

@@ -15,8 +15,8 @@ class RateLimit:
     """No more than a rate, such as `100/1h`, for each key: a user, an address, a network.
 
     The time slides: what came in the hour before counts less and less as this hour goes on. It costs two numbers for each key,
-    and the keys that were seen longest ago are forgotten when there are more than `max_keys`. Each worker counts for
-    itself. Raises ValueError for a text that is no rate, or an empty one.
+    which are forgotten when they count no more, and those of the keys that were seen longest ago when there are more than
+    `max_keys`. Each worker counts for itself. Raises ValueError for a text that is no rate, or an empty one.
     """
 
     def __init__(self, rate: Rate | str, max_keys: int = MAX_KEYS) -> None:
@@ -37,9 +37,16 @@ class RateLimit:
         fits = before * (1 - elapsed / self.rate.seconds) + now + amount <= self.rate.count
         self._counts[key] = int(period), now + amount if fits else now, before
         self._counts.move_to_end(key)
-        if len(self._counts) > self._max_keys:
-            self._counts.popitem(last=False)
+        self._forget(int(period))
         return fits
+
+    def _forget(self, period: int) -> None:
+        """Drop the oldest if it counts no more or is one too many; two at a time are more than there come."""
+        for _ in range(2):
+            oldest = next(iter(self._counts))
+            if len(self._counts) <= self._max_keys and self._counts[oldest][0] >= period - 1:
+                return
+            del self._counts[oldest]
 
     def _in_period(self, key: Hashable, period: int) -> tuple[float, float]:
         """What was counted for the key in this period, and in the one before."""

@@ -26,18 +26,10 @@ CHAIN = {
     "relay.ini": "[relay]\nacl=true\n",
     "relay_acl_allow": "192.0.2.0/24\n",
     "limit.ini": (
-        "[concurrency]\nenabled=false\n\n[recipients]\nenabled=true\nmax=100\n\n"
+        "[concurrency]\nenabled=false\n\n[recipients]\nenabled=true\nmax=1000000\n\n"
         "[unrecognized_commands]\nenabled=true\nmax=10\n\n[errors]\nenabled=true\nmax=10\n"
     ),
     "aliases.json": '{"postmaster": {"action": "alias", "to": "anna"}}\n',
-}
-# The filters that both bring along, as long as one of them has not all of the chain above.
-BUNDLED = {
-    **CHAIN,
-    "plugins": (f"relay\nblock_me\nrecord_envelope_addresses\ndata.signatures\n{DISCARD['plugins']}"),
-    "block_me.recipient": "spam@example.com\n",
-    "block_me.senders": "admin@example.com\n",
-    "data.signatures": "a text that no message has\n",
 }
 
 
@@ -54,7 +46,7 @@ def files(kind: str, next_hop: int | None) -> Mapping[str, str]:
     if kind == "forward":
         assert next_hop is not None
         return forward(next_hop)
-    return {"relay-mixed": MIXED, "chain": CHAIN, "chain-bundled": BUNDLED}.get(kind, {})
+    return {"relay-mixed": MIXED, "chain": CHAIN}.get(kind, {})
 
 
 def has_next_hop(kind: str) -> bool:

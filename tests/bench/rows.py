@@ -180,7 +180,6 @@ OTHER_ROWS = [
     Row("forward", "1k", 10, True),
     Row("forward", "1k", 10, False),
     Row("chain", "1k", 10, True),
-    Row("chain-bundled", "1k", 10, True),
 ]
 
 

@@ -84,15 +84,14 @@ def test_forwards_while_the_client_waits(name: str, tmp_path: Path, hop: Hop) ->
         assert hop.count == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("Haraka", "chain"), ("Haraka", "chain-bundled"), ("ours", "chain-bundled")]
-)
-def test_a_chain_of_filters_lets_mail_pass(name: str, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Haraka", "ours"])
+def test_a_chain_of_filters_lets_mail_pass(name: str, tmp_path: Path) -> None:
     need(name)
     if name == HARAKA and not haraka_js.plugins_installed():
         needs.missing("Haraka's plugins from npm", "python -m tests.support.haraka_js installs them")
-    with servers.contender(name, kind, tmp_path / "server", None) as server:
-        send(server.port, MESSAGE)
+    with servers.contender(name, "chain", tmp_path / "server", None) as server:
+        # As many as a kept connection carries, and more than a limit that is in use would let pass.
+        send(server.port, *[MESSAGE] * 120)
 
 
 def test_a_peer_that_is_not_installed_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

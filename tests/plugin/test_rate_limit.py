@@ -62,6 +62,14 @@ def test_the_oldest_keys_are_forgotten(clock):
     assert not limit.take("c") and not limit.take("b") and limit.take("a")
 
 
+def test_what_counts_no_more_is_forgotten(clock):
+    limit = RateLimit("1/1m")
+    assert all(limit.take(number) for number in range(10))
+    clock.now += 180
+    assert all(limit.take(f"new {number}") for number in range(5))
+    assert list(limit._counts) == [f"new {number}" for number in range(5)]
+
+
 @pytest.mark.parametrize("rate", ["", "many", "0/1h"])
 def test_what_is_no_rate(rate):
     with pytest.raises(ValueError):

@@ -58,6 +58,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("TlsSettings", "NoTlsHosts"),
         *("DelayDenySettings", "EarlyTalkerSettings", "ProfileSettings", "StatusSettings", "TarpitSettings"),
         *("TooBusySettings", "RecordEnvelopeAddressesSettings", "BLOCK_ME_RECIPIENT"),
+        *("HeadersSettings", "LimitPluginSettings"),
         *("LoggingAdaptiveSettings", "LoggingApacheSettings", "LoggingConnectionIdSettings"),
         *(
             "LoggingFileSettings",

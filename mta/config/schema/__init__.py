@@ -17,6 +17,8 @@ from mta.config.schema.files import (
     QUEUE_DIR,
     VALUES,
 )
+from mta.config.schema.filters import HeadersSettings
+from mta.config.schema.limits import LimitPluginSettings
 from mta.config.schema.logging import (
     EventSettings,
     LoggingAdaptiveSettings,
@@ -79,7 +81,9 @@ __all__ = [
     "EarlyTalkerSettings",
     "EventSettings",
     "ExtensionSettings",
+    "HeadersSettings",
     "HttpSettings",
+    "LimitPluginSettings",
     "LimitSettings",
     "LogSettings",
     "LoggingAdaptiveSettings",
@@ -142,4 +146,6 @@ SETTINGS: tuple[type[Settings], ...] = (
     RecordEnvelopeAddressesSettings,
     StatusSettings,
     ProfileSettings,
+    HeadersSettings,
+    LimitPluginSettings,
 )

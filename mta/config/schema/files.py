@@ -71,6 +71,11 @@ LISTS = (
     LinesFile("data.signatures", "Texts that no mail may contain."),
     LinesFile("block_me.senders", "Addresses whose mail to block_me.recipient is obeyed.", kind=ADDRESS),
     LinesFile(
+        "aliases.yaml",
+        "What becomes of mail for some recipients, for plugin aliases; aliases.json says the same in JSON.",
+        raw=True,
+    ),
+    LinesFile(
         "mail_from.blocklist",
         "Senders that are refused; plugin block_me reads the file and adds to it.",
         kind=ADDRESS,
