@@ -62,7 +62,7 @@ class ConnectionPoolSettings(Settings):
     messages: int = setting("connections", "messages", whole(1), 100, "Messages over one connection, then it is ended.")
     lifetime: int = setting("connections", "lifetime", whole(1), 300, "Seconds after which a connection is not used for another message.")
     idle: int = setting("connections", "idle", whole(1), 10, "Seconds that an unused connection is kept.")
-    per_site_idle: int = setting("connections", "per_site_idle", whole(0), 10, "Unused connections kept to one next hop; 0: none, each message has a connection of its own.")
+    per_site_idle: int = setting("connections", "per_site_idle", whole(0), 100, "Unused connections kept to one next hop; 0: none, each message has a connection of its own.")
     total_idle: int = setting("connections", "total_idle", whole(0), 200, "Unused connections kept in all; one more ends the one that was used longest ago.")
 
 

@@ -74,7 +74,7 @@ class SmtpForwardSettings(Settings):
     connection_messages: int = setting("main", "connection_messages", whole(1), 100, "Messages over one connection, then it is ended.")
     connection_lifetime: int = setting("main", "connection_lifetime", whole(1), 300, "Seconds after which a connection is not used for another message.")
     connection_idle: int = setting("main", "connection_idle", whole(1), 10, "Seconds that an unused connection is kept; fewer than the server keeps it.")
-    connection_per_site_idle: int = setting("main", "connection_per_site_idle", whole(0), 10, "Unused connections kept to one server.")
+    connection_per_site_idle: int = setting("main", "connection_per_site_idle", whole(0), 100, "Unused connections kept to one server.")
     queue: str = setting("main", "queue", TEXT, "", "Queue that takes mail for recipients whom check_recipient has accepted, such as `outbound`; empty: this one.")
     check_sender: bool = setting("main", "check_sender", FLAG, False, "Refuse senders in a domain that has a section, unless the client may relay.")
     check_recipient: bool = setting("main", "check_recipient", FLAG, False, "Accept recipients in domains that have a section.")
