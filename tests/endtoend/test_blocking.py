@@ -262,6 +262,10 @@ def test_how_long_the_loop_was_held_is_counted(nodes: int, tmp_path: Path) -> No
         grown = {name: count - before[name] for name, count in after["histogram"].items()}
         assert grown["1"] >= 1 and grown["100"] >= 1 and sum(grown[name] for name in ("100", "more")) >= 5
         assert after["longest"] >= 0.05
+        with RawClient(server.port) as client:
+            client.command("NOOP computes")  # for so long that nothing else is the longest
+        after = held(tmp_path)
+        assert after["longest"] >= 0.3
         where = after["longest_at"]
         assert (where["plugin"], where["hook"]) == ("busy", "noop")
         assert where["at"].startswith(f"{tmp_path}/plugins/busy.py:1")

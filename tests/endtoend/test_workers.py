@@ -151,7 +151,8 @@ def test_kill_one_of_two_under_load(rounds: int, relay_to: RelayTo) -> None:
             assert relay.wait_until_idle(70), relay.entries()
             assert pids(relay)[1 - victim] == workers[1 - victim]
             duplicates += sum(count - 1 for count in deliveries(sink).values())
-        assert relay.entries() == []
+        # Who takes over from a dead worker may do again what it had just done.
+        assert eventually(lambda: relay.entries() == [], 70), relay.entries()
     print(f"\n{rounds} kills among {rounds * MESSAGES} messages: nothing lost, {duplicates} delivered twice")
 
 

@@ -93,7 +93,7 @@ class Server:
         """Start the process and wait for its banner. Raises StartupFailed."""
         self.spawn()
         deadline = time.monotonic() + START_SECONDS
-        while not greets(self.port):
+        while not self._greets():
             if self.returncode is not None or time.monotonic() > deadline:
                 status = self.returncode
                 self.kill()
@@ -121,6 +121,9 @@ class Server:
         status = self.returncode
         self.kill()
         return status, self.log
+
+    def _greets(self) -> bool:
+        return greets(self.port)
 
     @property
     def returncode(self) -> int | None:
