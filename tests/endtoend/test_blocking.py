@@ -240,9 +240,11 @@ def test_a_plugin_that_computes_is_reported(nodes: int, tmp_path: Path) -> None:
     with Server(tmp_path, config, {"busy.py": BUSY}) as server:
         with RawClient(server.port) as client:
             client.command("NOOP computes")
-        assert eventually(lambda: "kept the event loop busy" in server.log)
-        line = next(line for line in server.log.splitlines() if "kept the event loop busy" in line)
-        assert line.startswith("[WARN] [") and "] [busy] Plugin busy kept the event loop busy for " in line
+        # On a busy machine the server may have been slow too, and says so.
+        told = "] [busy] Plugin busy kept the event loop busy for "
+        assert eventually(lambda: told in server.log)
+        line = next(line for line in server.log.splitlines() if told in line)
+        assert line.startswith("[WARN] [")
         assert f" hook=noop at={tmp_path}/plugins/busy.py:1" in line
         busy = json.loads(run("queue", "stats", "--json", "-c", str(tmp_path)).stdout)["busy"]
         assert busy["plugins"]["busy"]["count"] == 1 and busy["plugins"]["busy"]["longest"] >= 0.3
