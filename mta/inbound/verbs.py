@@ -17,7 +17,7 @@ from mta.inbound.unrecognized import unrecognized
 from mta.logger import NOTICE
 from mta.message.stream import MessageStream
 from mta.plugin.refusal import Refusal, reply_with
-from mta.plugin.verdict import CONT, CONTINUE, OK
+from mta.plugin.verdict import CONT, OK
 from mta.smtp.command import parse_mail, parse_rcpt
 from mta.smtp.parameters import check_mail_params, check_rcpt_params, format_date_time, release_time
 from mta.smtp.reply import ProtocolError, Reply
@@ -99,10 +99,7 @@ def mail(session: Session, argument: str) -> Reply:
     transaction.params = params
     transaction.hold_until = hold_until
     verdict = session.run_hook("mail", address, params)
-    if verdict is CONTINUE and not params:
-        reply = Reply(250, f"sender {address} OK", "2.1.0")
-    else:
-        reply = refuse("mail", verdict, address) or _accepted(verdict, _sender_ok(session, transaction))
+    reply = refuse("mail", verdict, address) or _accepted(verdict.message, *_sender_ok(session, transaction))
     if session.service.logger.level >= NOTICE:
         connection.lognotice(f"sender {address}", {"code": verdict.code.name, "msg": _said(verdict)})
     if session.service.events.on:
@@ -122,15 +119,15 @@ def _check_mail_params(session: Session, params: dict[str, str | None]) -> float
     return hold_until
 
 
-def _sender_ok(session: Session, transaction: Transaction) -> Refusal:
-    """What is said to MAIL when no plugin says anything else; tells what became of the parameters."""
+def _sender_ok(session: Session, transaction: Transaction) -> tuple[int, str, str]:
+    """What is said to MAIL when no plugin says anything else, as Refusal has it; tells what became of the parameters."""
     sender = f"sender {transaction.mail_from} OK"
     if _is_lowered(transaction.params, session.connection.relaying):
         transaction.params["MT-PRIORITY"] = "0"
-        return Refusal(250, "2.3.6", f"{sender}, 0 is the new priority assigned to the message")
+        return 250, "2.3.6", f"{sender}, 0 is the new priority assigned to the message"
     if transaction.hold_until is not None:
-        return Refusal(250, "2.1.0", f"{sender}, held until {format_date_time(transaction.hold_until)}")
-    return Refusal(250, "2.1.0", sender)
+        return 250, "2.1.0", f"{sender}, held until {format_date_time(transaction.hold_until)}"
+    return 250, "2.1.0", sender
 
 
 def _is_lowered(params: dict[str, str | None], trusted: bool) -> bool:
@@ -199,10 +196,7 @@ def _rcpt_reply(session: Session, address: Address, verdict: Verdict) -> Reply:
     refusal = refuse("rcpt_ok", confirmed, address)
     if refusal is not None:
         return refusal
-    message = confirmed.message or verdict.message
-    if message is None:
-        return Reply(250, f"recipient {address} OK", "2.1.5")
-    return reply_with(message, Refusal(250, "2.1.5", f"recipient {address} OK"))
+    return _accepted(confirmed.message or verdict.message, 250, "2.1.5", f"recipient {address} OK")
 
 
 def data(session: Session, argument: str) -> Reply | None:
@@ -243,7 +237,7 @@ def vrfy(session: Session, argument: str) -> Reply:
         return NOT_IMPLEMENTED
     verdict = session.run_hook("vrfy", argument)
     if verdict.code is OK:
-        return _accepted(verdict, Refusal(250, "2.1.5", "User OK"))
+        return _accepted(verdict.message, 250, "2.1.5", "User OK")
     return refuse("vrfy", verdict) or TRY_SENDING
 
 
@@ -275,10 +269,11 @@ def proxy(session: Session, argument: str) -> Reply:
     return refuse_proxy(session.connection)
 
 
-def _accepted(verdict: Verdict, default: Refusal) -> Reply:
-    if verdict.message is None:
-        return Reply(default.code, default.text, default.enhanced)
-    return reply_with(verdict.message, default)
+def _accepted(message: object, code: int, enhanced: str, text: str) -> Reply:
+    """With what a plugin said, if it said something."""
+    return (
+        Reply(code, text, enhanced) if message is None else reply_with(message, Refusal(code, enhanced, text))
+    )
 
 
 def _said(verdict: Verdict) -> str:

@@ -8,14 +8,22 @@ CONTINUES = b"\r\n "
 
 def has_long_line(message: bytes, limit: int) -> bool:
     """True when a LineFolder of this limit would fold a line of this message, which ends with CRLF."""
-    limit = max(limit, MIN_LIMIT)
-    start, last = 0, len(message) - limit + 1
+    return _past_short_lines(message, 0, max(limit, MIN_LIMIT))[1]
+
+
+def _past_short_lines(data: bytes, start: int, limit: int) -> tuple[int, bool]:
+    """The first line from start on that is too long, or too near the end to be known as such; and whether it is too long.
+
+    start is negative when the line begins in an earlier piece. One search per limit octets, and none per line.
+    """
+    rfind = data.rfind
+    last = len(data) - limit + 1  # a line that begins behind it is not known to be too long
     while start <= last:
-        newline = message.rfind(b"\n", start, start + limit)
+        newline = rfind(b"\n", start if start > 0 else 0, start + limit)
         if newline < 0:
-            return True
+            return start, True
         start = newline + 1
-    return False
+    return start, False
 
 
 class LineFolder:
@@ -33,15 +41,10 @@ class LineFolder:
         self.folded = False
 
     def feed(self, data: bytes) -> bytes:
-        """The next piece, with its long lines folded. One search per limit octets, and none per line."""
-        limit, rfind = self._limit, data.rfind
-        last = len(data) - limit + 1  # a line that begins behind it is not known to be too long
-        start = -self._unfinished
-        while start <= last:
-            newline = rfind(b"\n", start if start > 0 else 0, start + limit)
-            if newline < 0:
-                return self._fold(data, start)
-            start = newline + 1
+        """The next piece, with its long lines folded."""
+        start, too_long = _past_short_lines(data, -self._unfinished, self._limit)
+        if too_long:
+            return self._fold(data, start)
         self._finish(data, start, max(start, 0))
         return data
 

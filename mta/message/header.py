@@ -71,8 +71,7 @@ class Header:
 
     def has(self, name: str) -> bool:
         """True when there is a field of this name."""
-        # Most often it is not there, and one search tells.
-        return self._searchable().find(_needles(name)[3]) >= 0 and self.count(name) > 0
+        return self.count(name) > 0
 
     __contains__ = has
 
@@ -80,7 +79,7 @@ class Header:
         """How many fields of this name there are."""
         colon, blank, tab, start = _needles(name)
         lower = self._searchable()
-        if lower.find(start) < 0:
+        if lower.find(start) < 0:  # most often it is not there, and one search tells
             return 0
         # RFC 5322 4.5.8: old software may put blanks before the colon.
         if lower.find(blank) >= 0 or lower.find(tab) >= 0:

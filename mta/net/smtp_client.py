@@ -32,8 +32,8 @@ from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
-    from mta.net.hop_wire import HopWire
     from mta.net.next_hop import NextHop
+    from mta.net.wire import Wire
 
 __all__ = [
     "BrokenConversation",
@@ -309,7 +309,7 @@ class SmtpClient:
             self.close()
 
 
-def _connected(hop: NextHop, timeout: float) -> HopWire:
+def _connected(hop: NextHop, timeout: float) -> Wire:
     try:
         if hop.path:
             return connect.connect_unix(hop.path, timeout=timeout)

@@ -15,8 +15,8 @@ from mta.smtp.reply import Reply, read_reply
 
 if TYPE_CHECKING:
     from mta.logger import Logger
-    from mta.net.hop_wire import HopWire
     from mta.net.openssl_layer import OpenSslLayer
+    from mta.net.wire import Wire
 
 # RFC 5321 4.5.3.1.5 allows 512; some hosts write whole paragraphs.
 MAX_REPLY_LINE = 4096
@@ -32,7 +32,7 @@ class Dialogue:
 
     __slots__ = ("_logged", "_read_line", "_secrets", "farewell", "logger", "peer", "tls", "uuid", "wire")
 
-    def __init__(self, wire: HopWire, logger: Logger | None, uuid: str) -> None:
+    def __init__(self, wire: Wire, logger: Logger | None, uuid: str) -> None:
         self.wire = wire
         self.logger = logger
         self.uuid = uuid
@@ -195,7 +195,7 @@ def refusal(reply: Reply) -> Reply:
     return reply if reply.kind in (4, 5) else Reply(451, f"unexpected reply: {reply}", "4.5.0")
 
 
-def _peer(wire: HopWire) -> tuple[str, int]:
+def _peer(wire: Wire) -> tuple[str, int]:
     try:
         return wire.peer
     except OSError:

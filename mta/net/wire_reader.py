@@ -116,6 +116,15 @@ class Reader(Writer):
         """True when the peer has sent something, or closed, already; never blocks, reads nothing."""
         return self.pending or self._glance() is not None
 
+    @property
+    def quiet(self) -> bool:
+        """True when the peer has said nothing, and has not closed, as far as we know without asking the kernel for it.
+
+        For a wire that was read from last: its watcher goes on when nobody waits, and ends with the first byte, or the end,
+        that comes then.
+        """
+        return not self.pending if self._watching else not self.peek()
+
     def heard(self) -> bool:
         """True when the peer has sent something already; never blocks, reads nothing."""
         return self.pending or bool(self._glance())

@@ -8,19 +8,18 @@ watcher for every read.
 from __future__ import annotations
 
 import _socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
-from greenlet import greenlet
 
 from mta.net.clock import Clock, default_clock
+
+if TYPE_CHECKING:
+    from greenlet import greenlet
 
 READ, WRITE = 1, 2
 NEVER = float("inf")
 SLACK = 1.0  # seconds; the clock's time may be a tick old
-
-# Past gevent's Hub.switch, which first looks for a method that nobody has on the greenlet that is left.
-_switch = greenlet.switch
 
 
 class WireTimeout(TimeoutError):
@@ -76,7 +75,7 @@ class WaitingSocket:
             self._watching = True
             self._watcher.start(self._readable)
         try:
-            _switch(self._hub)
+            self._hub.switch()
         finally:
             self._waiter = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from tests.bench.laws import Law, Point, Run
@@ -108,6 +109,6 @@ def with_plugins(
     for name, text in (code or {}).items():
         (directory / "plugins" / f"{name}.py").write_text(text)
     stack.enter_context(server)
-    load = lambda: run(server, None, count=MESSAGES, size=1024, connections=10, kept=True)  # noqa: E731
+    load = partial(run, server, None, count=MESSAGES, size=1024, connections=10, kept=True)
     load()
     return load
