@@ -5,13 +5,10 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from mta.inbound import session_events, session_log
-from mta.inbound.answers import refuse
-from mta.inbound.encryption import Starter, secure
-from mta.inbound.greeting import banner, look_up_rdns
+from mta.inbound import opening, session_events, session_log
+from mta.inbound.encryption import Starter
 from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
 from mta.inbound.masking import MASK, shown
-from mta.inbound.proxy import is_proxy, meet_proxy
 from mta.inbound.session_replies import (
     ANSWER_TOO_LONG,
     BARE_NEWLINE,
@@ -22,13 +19,12 @@ from mta.inbound.session_replies import (
     TIMED_OUT,
     TOO_LONG,
 )
-from mta.inbound.strangers import HTTP_ON_SMTP_PORT, TLS_ON_PLAIN_PORT, is_http, may_be_tls
+from mta.inbound.strangers import HTTP_ON_SMTP_PORT, is_http
 from mta.inbound.unrecognized import unrecognized
 from mta.inbound.verbs import VERBS
 from mta.logger import PROTOCOL
 from mta.net.wire import BareNewline, LineTooLong, WireTimeout
-from mta.plugin.refusal import lines_of
-from mta.plugin.verdict import CONTINUE, DISCONNECT, OK, REJECTIONS
+from mta.plugin.verdict import CONTINUE, DISCONNECT, REJECTIONS
 from mta.smtp.command import parse_command
 from mta.smtp.order import Phase, check
 from mta.smtp.reply import ProtocolError, Reply
@@ -60,14 +56,14 @@ class Session:
         "_asked",
         "_commands",
         "_in_a_row",
-        "_introduced",
-        "_loop_reply",
         "_short_host",
         "announced",
         "busy",
         "chunks",
         "closing",
         "connection",
+        "introduced",
+        "loop_reply",
         "refused_by",
         "seat",
         "service",
@@ -92,10 +88,10 @@ class Session:
         self.unrecognized = 0
         self._commands = 0
         self._in_a_row = 0
-        self._introduced = False
+        self.introduced = False
         self._asked = False  # a plugin's question is open: the next line may be a password
         self._after_auth = False
-        self._loop_reply: Reply | None = None
+        self.loop_reply: Reply | None = None
         self._short_host = service.me.split(".", 1)[0]
         connection.local.host = service.me
         connection.on_ask(self.ask)
@@ -106,8 +102,8 @@ class Session:
     def run(self) -> None:
         """Greet the client, answer its commands, say what happened in one log line."""
         try:
-            self._greet()
-            self._hear_first()
+            opening.greet(self)
+            opening.hear_first(self)
             while not self.closing:
                 self._serve_one()
         except (EOFError, OSError) as error:
@@ -125,87 +121,9 @@ class Session:
 
     # -- the dialogue -------------------------------------------------------------------------------------------------
 
-    def _greet(self) -> None:
-        session_log.connected(self.connection)
-        if is_proxy(self) and not self._met_client():
-            return
-        if self.tls_first:
-            secure(self, keep_input=True)  # behind a PROXY header the handshake may have begun
-            self.connection.early_talker = False
-        self._introduced = True
-        self.run_hook("connect_init")
-        greeting = self._loop_reply or self.greeting("lookup_rdns")
-        if self.service.events.on and not self.announced:  # refused before any hook was asked
-            session_events.connect(self, greeting)
-        # What came with a PROXY header is buffered, and was judged when that was read.
-        if not self.wire.pending:
-            self.connection.early_talker = self.wire.heard()
-        self.reply(greeting)
-
-    def _met_client(self) -> bool:
-        """Let the load balancer say who its client is; False when it does not, and has been told."""
-        self.busy = False
-        refusal = meet_proxy(self)
-        self.busy = True
-        if refusal is not None:
-            self.reply(refusal)
-        return refusal is None
-
-    def _hear_first(self) -> None:
-        """Tell a TLS client from an SMTP client by its first bytes: its line end may never come."""
-        if self.closing:
-            return
-        self.busy = False
-        data = chunk = self.wire.read_chunk()
-        while chunk and len(data) < 2 and may_be_tls(data):
-            chunk = self.wire.read_chunk()
-            data += chunk
-        self.wire.unread(data)
-        if len(data) > 1 and may_be_tls(data):
-            self.reply(TLS_ON_PLAIN_PORT)
-
-    def greeting(self, first_hook: str) -> Reply:
-        """Run the hooks from `first_hook` on: connect_init, lookup_rdns or connect.
-
-        The banner, or the refusal that meets all commands.
-        """
-        reply = self._greeting(first_hook)
-        if self.service.events.on:
-            session_events.connect(self, reply)
-        return reply
-
-    def _greeting(self, first_hook: str) -> Reply:
-        self._loop_reply = self._recount()
-        if self._loop_reply is not None:
-            return self._loop_reply
-        if first_hook == "connect_init":
-            self.run_hook("connect_init")
-        if first_hook != "connect":
-            self._loop_reply = self._look_up_rdns()
-        if self._loop_reply is not None:
-            return self._loop_reply
-        verdict = self.run_hook("connect")
-        self._loop_reply = refuse("connect", verdict)
-        return self._loop_reply or banner(self.connection, self.service, verdict.message)
-
     def refuse_commands(self, reply: Reply) -> None:
         """From here on every command but QUIT gets this reply."""
-        self._loop_reply = reply
-
-    def _recount(self) -> Reply | None:
-        """Behind a load balancer the client's address is known only now, and with it how many come from there."""
-        if self.seat is None:
-            return None
-        return self.seat.move(self.connection.remote.ip, self.service.settings)
-
-    def _look_up_rdns(self) -> Reply | None:
-        """Find out the client's name, unless a plugin refuses it."""
-        verdict = self.run_hook("lookup_rdns")
-        refusal = refuse("lookup_rdns", verdict)
-        if refusal is None:
-            host = " ".join(lines_of(verdict.message)) or "Unknown" if verdict.code is OK else None
-            look_up_rdns(self.connection.remote, self.service.resolver, host)
-        return refusal
+        self.loop_reply = reply
 
     def _serve_one(self) -> None:
         """Read one command and answer it."""
@@ -252,9 +170,9 @@ class Session:
         self._asked = False
         if 0 < service.settings.max_commands < self._commands:
             return TOO_MANY_COMMANDS
-        if self._loop_reply is not None and line.strip().upper() != b"QUIT":
+        if self.loop_reply is not None and line.strip().upper() != b"QUIT":
             connection.errors += 1  # RFC 5321 3.1: after a 554 greeting only QUIT is in order
-            return self._loop_reply
+            return self.loop_reply
         try:
             if not connection.esmtp and connection.hello.verb and not line.isascii():
                 raise ProtocolError(EIGHT_BIT)
@@ -381,7 +299,7 @@ class Session:
             if self.service.events.on:
                 self._tell_cut()
             self.reset_transaction()
-            if self._introduced:
+            if self.introduced:
                 self.run_hook("disconnect")
         finally:
             self.wire.close()

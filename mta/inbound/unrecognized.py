@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mta.inbound import session_events
 from mta.inbound.answers import refuse
+from mta.inbound.opening import greeting
 from mta.plugin.refusal import Refusal, lines_of, reply_with
 from mta.plugin.verdict import DENYSOFT, NEXT_HOOK, OK
 from mta.smtp.dsn import DSN
@@ -57,7 +58,7 @@ def _next_hook(session: Session, verdict: Verdict, argument: str) -> Reply | Non
     """Go on as if the client had just come, or had said the verb of that hook with the same argument."""
     hook = str(verdict.message)
     if hook in GREETING_HOOKS:
-        return session.greeting(hook)
+        return greeting(session, hook)
     if hook in VERB_HOOKS:
         return session.obey(hook.upper(), argument)
     session.connection.logerror(f"Plugin {verdict.plugin} names no hook that could come next: {hook}")

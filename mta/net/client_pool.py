@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mta.net.next_hop import NextHop
 
 Key = tuple[object, ...]
-MAX_KEYS = 1000  # remembered
 SWEEPS = 4  # looks at the idle connections in the time that one is kept
 
 
@@ -27,7 +26,6 @@ class ClientPool:
         self._idle: dict[Key, list[SmtpClient]] = {}
         # The same connections, the one unused for longest first, each with the time at which it is to be ended.
         self._ends: dict[SmtpClient, float] = {}
-        self._keys: dict[int, tuple[NextHop, Key]] = {}
         self._sweeper: gevent.Greenlet[[], None] | None = None
         self._closed = False
 
@@ -48,7 +46,7 @@ class ClientPool:
         When a reused one turns out to be dead, ask again with fresh=True. Arguments and errors are those of
         SmtpClient.connect.
         """
-        key = self._key_of(hop, helo, cafile)
+        key = (*hop.pool_key, helo, cafile)
         client = None if fresh else self._kept(key, logger, uuid)
         if client is None:
             client = SmtpClient.connect(
@@ -62,18 +60,6 @@ class ClientPool:
             )
         client.pool_key = key
         return client
-
-    def _key_of(self, hop: NextHop, helo: str, cafile: str) -> Key:
-        """Equal for connections that may stand in for each other."""
-        # By identity: mail after mail goes to the same few hops, and such a key of all they are takes a while to make.
-        known = self._keys.get(id(hop))
-        if known is not None and known[0] is hop and known[1][-2:] == (helo, cafile):
-            return known[1]
-        if len(self._keys) >= MAX_KEYS:
-            self._keys.clear()
-        key = (*hop.pool_key, helo, cafile)
-        self._keys[id(hop)] = hop, key
-        return key
 
     def release(self, client: SmtpClient) -> None:
         """Take a connection back; it is kept or closed, without making the caller wait for the peer."""
