@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mta.plugin import (
@@ -14,6 +14,7 @@ from mta.plugin import (
     AddressError,
     Answer,
     Connection,
+    HostList,
     Params,
     Plugin,
     PluginError,
@@ -49,8 +50,7 @@ class Aliases(Plugin):
 
     timeout = 0.0  # nothing here waits
     aliases: Mapping[str, Alias] = {}
-    hosts: frozenset[str] = frozenset()
-    patterns: tuple[re.Pattern[str], ...] = ()
+    domains: HostList
 
     def register(self) -> None:
         trees = {name: self.config.get(name, "json", on_change=self.reload) for name in FILES}
@@ -58,8 +58,7 @@ class Aliases(Plugin):
         self.aliases, problems = read_aliases(trees[name])
         if problems:
             raise PluginError(f"{self.config.directory / name}: {problems[0]}")
-        self.load_hosts(self.config.get("host_list", "list", on_change=self.load_hosts))
-        self.load_patterns(self.config.get("host_list_regex", "list", on_change=self.load_patterns))
+        self.domains = HostList(self.config)
         self.register_hook("data", self.rewrite, -100)
         self.register_hook("queue", self.take, -100)
         self.register_hook("queue_outbound", self.take, -100)
@@ -70,12 +69,6 @@ class Aliases(Plugin):
         self.aliases, problems = read_aliases(trees[0] or trees[1])
         for problem in problems:
             self.logerror(f"aliases: {problem}")
-
-    def load_hosts(self, lines: Iterable[str]) -> None:
-        self.hosts = frozenset(map(domain_key, lines))
-
-    def load_patterns(self, lines: Iterable[str]) -> None:
-        self.patterns = tuple(pattern for pattern in map(compiled, lines) if pattern is not None)
 
     # ---- finding it
 
@@ -101,7 +94,7 @@ class Aliases(Plugin):
         return None
 
     def is_ours(self, host: str) -> bool:
-        return not host or host in self.hosts or any(pattern.fullmatch(host) for pattern in self.patterns)
+        return not host or self.domains.has(host)
 
     # ---- using it
 
@@ -173,14 +166,6 @@ def splits(transaction: Transaction, found: Found, rcpt: Address) -> bool:
     if first is None or found.get(rcpt) == ():
         return False
     return goes_elsewhere(found, first) != goes_elsewhere(found, rcpt)
-
-
-def compiled(line: str) -> re.Pattern[str] | None:
-    """None for what is no expression; the reader has reported it."""
-    try:
-        return re.compile(line, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError):
-        return None
 
 
 # ---- the file

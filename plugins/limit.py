@@ -40,6 +40,10 @@ class History(NamedTuple, Generic[T]):
         return self.good if behaviour > 0 else self.bad if behaviour < 0 else self.none
 
 
+def history_of(is_on: bool, plugin: str, allowed: tuple[T, T, T]) -> History[T] | None:
+    return History(plugin, *allowed) if is_on else None
+
+
 class Rates(NamedTuple):
     """One section: the rate of each name that has one, in lower case, and that of all others."""
 
@@ -95,28 +99,21 @@ class Limit(Plugin):
         self.limits = {key: limit for key, limit in self.limits.items() if key in wanted}
 
     def load_histories(self, cfg: LimitPluginSettings) -> None:
-        self.concurrency_history = self.recipients_history = self.rate_conn_history = None
-        if cfg.concurrency_history:
-            self.concurrency_history = History(
-                cfg.concurrency_history_plugin,
-                cfg.concurrency_history_good,
-                cfg.concurrency_history_bad,
-                cfg.concurrency_history_none,
-            )
-        if cfg.recipients_history:
-            self.recipients_history = History(
-                cfg.recipients_history_plugin,
-                cfg.recipients_history_good,
-                cfg.recipients_history_bad,
-                cfg.recipients_history_none,
-            )
-        if cfg.rate_conn_history:
-            self.rate_conn_history = History(
-                cfg.rate_conn_history_plugin,
-                cfg.rate_conn_history_good,
-                cfg.rate_conn_history_bad,
-                cfg.rate_conn_history_none,
-            )
+        self.concurrency_history = history_of(
+            cfg.concurrency_history,
+            cfg.concurrency_history_plugin,
+            (cfg.concurrency_history_good, cfg.concurrency_history_bad, cfg.concurrency_history_none),
+        )
+        self.recipients_history = history_of(
+            cfg.recipients_history,
+            cfg.recipients_history_plugin,
+            (cfg.recipients_history_good, cfg.recipients_history_bad, cfg.recipients_history_none),
+        )
+        self.rate_conn_history = history_of(
+            cfg.rate_conn_history,
+            cfg.rate_conn_history_plugin,
+            (cfg.rate_conn_history_good, cfg.rate_conn_history_bad, cfg.rate_conn_history_none),
+        )
 
     def register_connection(self) -> None:
         if self.cfg.concurrency:

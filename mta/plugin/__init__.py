@@ -66,6 +66,7 @@ from mta.plugin.endpoints import endpoint
 from mta.plugin.errors import PluginError
 from mta.plugin.forwarder import Forwarder
 from mta.plugin.hooks import HOOKS, Params, Plugin
+from mta.plugin.host_list import HostList
 from mta.plugin.inherit import plugin_class
 from mta.plugin.log_plugin import LogPlugin, StandardErrorPlugin, passes
 from mta.plugin.log_sender import LogSender
@@ -155,6 +156,7 @@ __all__ = [
     "HeadersSettings",
     "Hello",
     "HostHealth",
+    "HostList",
     "Http",
     "LimitPluginSettings",
     "LogFiles",

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
-from mta.plugin import ANTI_SPOOF, DENY, OK, Address, Answer, Connection, Params, Plugin, domain_key
+from mta.plugin import ANTI_SPOOF, DENY, OK, Address, Answer, Connection, HostList, Params, Plugin
 
 
 class InHostList(Plugin):
-    """Knows which domains are ours; the files are read again when they change."""
+    """Asks for each recipient, and for the sender, whether the domain is ours."""
 
-    hosts: frozenset[str] = frozenset()
-    patterns: tuple[re.Pattern[str], ...] = ()
+    domains: HostList
     anti_spoof = False
 
     def register(self) -> None:
-        self.load_hosts(self.config.get("host_list", "list", on_change=self.load_hosts))
-        self.load_patterns(self.config.get("host_list_regex", "list", on_change=self.load_patterns))
+        self.domains = HostList(self.config)
         self.load_anti_spoof(self.config.value(ANTI_SPOOF, on_change=self.load_anti_spoof))
-
-    def load_hosts(self, lines: Iterable[str]) -> None:
-        self.hosts = frozenset(map(domain_key, lines))
-
-    def load_patterns(self, lines: Iterable[str]) -> None:
-        compiled = map(self.compile, lines)
-        self.patterns = tuple(pattern for pattern in compiled if pattern is not None)
 
     def load_anti_spoof(self, value: bool) -> None:
         self.anti_spoof = value
-
-    def compile(self, line: str) -> re.Pattern[str] | None:
-        """One bad line, which the reader has reported, must not cost us the domains in the others."""
-        try:
-            return re.compile(line, re.IGNORECASE)
-        except (re.error, OverflowError, RecursionError):
-            return None
-
-    def is_ours(self, host: str) -> bool:
-        """True for a domain that we accept mail for; `host` is lower case."""
-        if host in self.hosts:
-            return True
-        return bool(self.patterns and host) and any(pattern.fullmatch(host) for pattern in self.patterns)
 
     def hook_mail(self, connection: Connection, mail_from: Address, params: Params) -> Answer:
         assert connection.transaction is not None  # MAIL has opened it
@@ -49,7 +24,7 @@ class InHostList(Plugin):
         if mail_from.is_null:
             results.add(self, {"skip": "mail_from.null"})
             return None
-        if not self.is_ours(mail_from.host):
+        if not self.domains.has(mail_from.host):
             results.add(self, {"msg": "mail_from!local"})
             return None
         if self.anti_spoof and not connection.relaying:
@@ -62,7 +37,7 @@ class InHostList(Plugin):
     def hook_rcpt(self, connection: Connection, rcpt: Address, params: Params) -> Answer:
         assert connection.transaction is not None  # RCPT comes after MAIL
         transaction = connection.transaction
-        if self.is_ours(rcpt.host):
+        if self.domains.has(rcpt.host):
             transaction.results.add(self, {"pass": "rcpt_to"})
             return OK
         if connection.relaying and transaction.notes.get("local_sender"):

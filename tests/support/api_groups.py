@@ -40,7 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Addresses and domains": (
         *("ip_in_list", "is_ip", "is_local", "is_our_own", "is_private", "parse_network"),
-        *("domain_key", "organizational_domain"),
+        *("domain_key", "organizational_domain", "HostList"),
     ),
     "Titles of processes": ("Title", "TitleBar"),
     "Rates": ("Rate", "parse_rate", "RateLimit"),
