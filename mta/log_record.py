@@ -24,14 +24,25 @@ LEVELS = {name: number for number, name in enumerate(LEVEL_NAMES)}
 
 
 class Running(NamedTuple):
-    """The hook that a greenlet is in: whose plugin, and about whom (a connection, a queued mail, ...)."""
+    """The hook that a greenlet is in: whose plugin, about whom (a connection, a queued mail, ...), and how long it may take.
+
+    due: when its time is up, by the monotonic clock. seconds: how much it had; 0: as long as it likes. outer: the hook in which
+    this one is run.
+    """
 
     hook: str
     plugin: str
     subject: object
+    due: float = float("inf")
+    seconds: float = 0.0
+    outer: Values | None = None
 
 
-RUNNING: dict[greenlet, tuple[str, str, object]] = {}
+Values = tuple[
+    str, str, object, float, float, "Values | None"
+]  # of a Running, which takes five times as long to make
+
+RUNNING: dict[greenlet, Values] = {}
 """What the runner of hooks says while it asks a plugin, by greenlet: the values of a Running. A context variable costs three
 times as much, and this is written for every call of a plugin."""
 
@@ -43,7 +54,7 @@ def running() -> Running | None:
 
 
 @contextmanager
-def logging_in(hook: tuple[str, str, object] | None) -> Iterator[None]:
+def logging_in(hook: Values | None) -> Iterator[None]:
     """Within the block this greenlet, or thread, logs as in a hook that another one is in."""
     current = getcurrent()
     if hook is not None:

@@ -25,6 +25,7 @@ from mta.log_record import (
     WARN,
     Record,
     Running,
+    Values,
     logging_in,
     running,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Record",
     "Relabel",
     "Running",
+    "Values",
     "logging_in",
     "running",
 ]

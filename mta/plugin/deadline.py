@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 from gevent import get_hub, getcurrent, monkey
 
 from mta.connection import ClientGone
+from mta.logger import RUNNING, Running
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
     from greenlet import greenlet
+
+    from mta.logger import Values
 
 NEVER: Final = float("inf")
 CLEANING_UP: Final = 1.0
@@ -23,82 +26,54 @@ class TookTooLong(BaseException):
     """Raised inside a plugin whose time is up; not an Exception, so that a plugin does not swallow it by mistake.
 
     What a plugin answers after that comes too late and does not count, unless it sets `excused`: then it has an answer
-    of its own to being late.
+    of its own to being late. One that swallows it and waits on is interrupted again: after as much time as it had, but
+    CLEANING_UP at least.
     """
 
     excused = False
+    again = NEVER  # when it is raised the next time, by the monotonic clock
 
 
-class Deadline:
-    """Interrupts the code inside the `with` once `seconds` have passed, wherever it waits, so that its `finally` blocks run.
+LATE: Final[dict[int, TookTooLong]] = {}
+"""The hooks whose time was up and that have not come to their end, by id() of their values in RUNNING."""
 
-    Code that swallows the interruption and waits on is interrupted again: after `seconds` more, but CLEANING_UP at least.
-    over: the time was up; whatever came of the code then is dropped, and no exception leaves the `with` but ClientGone and
-    what ends the whole session.
+
+def interruption(hook: Values) -> TookTooLong:
+    """What is raised in a hook whose time is up, for the first time or again."""
+    late = LATE.setdefault(id(hook), TookTooLong())
+    late.again = monotonic() + max(Running(*hook).seconds, CLEANING_UP)
+    return late
+
+
+def was_late(hook: Values, error: BaseException | None) -> bool:
+    """True when a hook that is at its end, with this error if any, took too long: whatever came of it is dropped.
+
+    Not so what ends the whole session, ClientGone, and the interruption of a hook further out.
     """
-
-    __slots__ = ("_late", "_seconds", "_timekeeper", "_waiting", "due", "over")
-
-    def __init__(self, seconds: float) -> None:
-        self.over = False
-        self._late: TookTooLong | None = None
-        self._seconds = seconds
-
-    def __enter__(self) -> Deadline:
-        self._waiting: greenlet = getcurrent()
-        self.due = due = monotonic() + self._seconds
-        self._timekeeper = timekeeper = _of_thread.timekeeper
-        timekeeper.running.add(self)
-        if due < timekeeper.wakes:
-            timekeeper.wake(due)
-        return self
-
-    def interrupt(self) -> None:
-        """The time is up, for the first time or again: throw into whoever waits inside the `with`."""
-        self._waiting.throw(self.late())
-
-    def late(self) -> TookTooLong:
-        """The time is up: what has to be raised inside the `with`."""
-        self._late = self._late or TookTooLong()
-        return self._late
-
-    def prolong(self, now: float) -> None:
-        """How long a plugin that has been interrupted may clean up."""
-        self.due = now + max(self._seconds, CLEANING_UP)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        self._timekeeper.running.discard(self)
-        if self._late is None:
-            return False
-        return self._end_late(self._late, error)
-
-    def _end_late(self, late: TookTooLong, error: BaseException | None) -> bool:
-        self._late = None  # or its traceback and this would hold each other, and the connection
-        if late.excused:
-            return False
-        self.over = error is None or error is late or _is_the_plugins(error)
-        return self.over
+    late = LATE.pop(id(hook), None)
+    if late is None or late.excused:
+        return False
+    return error is None or error is late or _is_the_plugins(error)
 
 
 class Timekeeper:
-    """Interrupts all deadlines of one event loop by one timer.
+    """Interrupts all hooks of one event loop that take too long, wherever they wait, so that their `finally` blocks run.
 
-    A timer of libev for each call of a plugin costs three times what the call costs. Nearly all calls end in time, so the timer
-    is left alone when they do, and looks about once in a timeout whether anybody is late.
+    wakes: when it looks the next time whether any do, by the monotonic clock. A timer of libev for each call of a plugin costs
+    three times what the call costs. Nearly all calls end in time, so there is one timer, which is left alone when they do, and
+    looks about once in a timeout.
     """
 
-    __slots__ = ("_loop", "_timer", "running", "wakes")
+    __slots__ = ("_loop", "_main", "_timer", "wakes")
 
     def __init__(self) -> None:
-        self.running: set[Deadline] = set()
         self.wakes = NEVER
+        self._main = _root(getcurrent())
         self._loop = get_hub().loop
         self._timer = self._loop.timer(0.0, priority=-1)
 
     def wake(self, due: float) -> None:
-        """Look at the deadlines at this time, by the monotonic clock."""
+        """Look at the hooks at this time."""
         self._timer.stop()
         self._timer = self._loop.timer(max(due - monotonic(), 0.0), priority=-1)
         self._timer.start(self._look, update=True)
@@ -106,16 +81,47 @@ class Timekeeper:
 
     def _look(self) -> None:
         self.wakes = NEVER
-        now = monotonic()
-        for deadline in [deadline for deadline in self.running if deadline.due <= now]:
-            deadline.prolong(now)
-            self._loop.run_callback(self._interrupt, deadline)  # each by itself: it runs the code of a plugin
-        if self.running:
-            self.wake(min(deadline.due for deadline in self.running))
+        now, nearest = monotonic(), NEVER
+        for waiting, innermost in list(RUNNING.items()):
+            if _root(waiting) is not self._main:
+                continue  # in another thread
+            for hook in _outwards(innermost):
+                due = _due(hook)
+                if due <= now:
+                    self._loop.run_callback(
+                        self._interrupt, waiting, hook
+                    )  # each by itself: it runs the code of a plugin
+                    due = now + CLEANING_UP
+                nearest = min(nearest, due)
+        if nearest < NEVER:
+            self.wake(nearest)
 
-    def _interrupt(self, deadline: Deadline) -> None:
-        if deadline in self.running:
-            deadline.interrupt()
+    def _interrupt(self, waiting: greenlet, hook: Values) -> None:
+        if any(hook is each for each in _outwards(RUNNING.get(waiting))):
+            waiting.throw(interruption(hook))
+
+
+def _outwards(hook: Values | None) -> Iterator[Values]:
+    """A hook and those in which it is run."""
+    while hook is not None:
+        yield hook
+        hook = Running(*hook).outer
+
+
+def _due(hook: Values) -> float:
+    late = LATE.get(id(hook))
+    return Running(*hook).due if late is None else late.again
+
+
+def _root(current: greenlet) -> greenlet:
+    """The main greenlet of the thread."""
+    while current.parent is not None:
+        current = current.parent
+    return current
+
+
+def _is_the_plugins(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, ClientGone)
 
 
 class _OfThread(monkey.get_original("_thread", "_local")):  # type: ignore[misc]  # the real one: a thread has one event loop
@@ -125,8 +131,5 @@ class _OfThread(monkey.get_original("_thread", "_local")):  # type: ignore[misc]
         self.timekeeper = Timekeeper()
 
 
-_of_thread = _OfThread()
-
-
-def _is_the_plugins(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, ClientGone)
+OF_THREAD: Final = _OfThread()
+"""`timekeeper`: that of the thread's event loop."""

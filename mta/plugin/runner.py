@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from time import monotonic  # the real one: tests move what plugins read as the time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gevent import GreenletExit, getcurrent
@@ -11,7 +12,7 @@ from gevent import GreenletExit, getcurrent
 from mta.connection import ClientGone
 from mta.logger import INFO, RUNNING
 from mta.message.mime import TooManyParts
-from mta.plugin.deadline import Deadline, TookTooLong
+from mta.plugin.deadline import LATE, NEVER, OF_THREAD, TookTooLong, was_late
 from mta.plugin.denial import Denial
 from mta.plugin.hooks import HOOKS, HookMethod, Plugin
 from mta.plugin.log_args import uuid_of
@@ -50,6 +51,9 @@ NO_PARDON: Final = frozenset(
         *("send_email", "get_mx", "deferred", "bounce", "delivered"),
     }
 )
+
+# TookTooLong: the time of a plugin further out, whose log line asked this one.
+NOT_THE_PLUGINS: Final = (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt)
 
 
 class Call:
@@ -137,27 +141,29 @@ class HookRunner:
     def _ask(self, call: Call, hook: str, subject: Any, args: tuple[Any, ...]) -> Verdict:
         greenlet = getcurrent()
         outer = RUNNING.get(greenlet)
-        RUNNING[greenlet] = hook, call.name, subject  # what is logged meanwhile says so
-        answer: Answer = None
+        seconds = call.timeout
+        due = monotonic() + seconds if seconds else NEVER
+        running = hook, call.name, subject, due, seconds, outer
+        RUNNING[greenlet] = running  # what is logged meanwhile says so
         try:
-            if not call.timeout:
-                return as_verdict(call.method(subject, *args), call.name)
-            with Deadline(call.timeout) as deadline:
-                answer = call.method(subject, *args)
-            if deadline.over:
-                return self._timed_out(call, hook, subject)
-            return CONTINUE if answer is None else as_verdict(answer, call.name)
-        except (ClientGone, TookTooLong, GreenletExit, KeyboardInterrupt):
-            raise  # TookTooLong: the time of a plugin further out, whose log line asked this one
-        except TooManyParts as error:
-            return self._too_large(call, hook, subject, error)
+            if due < OF_THREAD.timekeeper.wakes:
+                OF_THREAD.timekeeper.wake(due)
+            answer: Answer = call.method(subject, *args)
+            verdict = CONTINUE if answer is None else as_verdict(answer, call.name)
         except BaseException as error:  # sys.exit() in a plugin does not end the server
-            return self._failed(call, hook, subject, error)
+            if not was_late(running, error):
+                if isinstance(error, NOT_THE_PLUGINS):
+                    raise
+                return self._failed(call, hook, subject, error)
+        else:
+            if not (LATE and was_late(running, None)):
+                return verdict
         finally:
             if outer is None:
                 del RUNNING[greenlet]
             else:
                 RUNNING[greenlet] = outer
+        return self._timed_out(call, hook, subject)
 
     def _timed_out(self, call: Call, hook: str, subject: Any) -> Verdict:
         self._logger.crit(
@@ -182,6 +188,8 @@ class HookRunner:
         return Verdict(DENY, TOO_MANY_PARTS, call.name) if hook in GUARDS else CONTINUE
 
     def _failed(self, call: Call, hook: str, subject: Any, error: BaseException) -> Verdict:
+        if isinstance(error, TooManyParts):
+            return self._too_large(call, hook, subject, error)
         self._logger.crit(
             f"Plugin {call.name} failed on hook {hook}: {type(error).__name__}: {error}",
             {"function": call.function, "traceback": "".join(traceback.format_exception(error))},

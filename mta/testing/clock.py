@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date as RealDate
 from datetime import datetime as RealDatetime
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import gevent
 from gevent import getcurrent
 from greenlet import greenlet
 
-from mta.plugin import runner
-from mta.plugin.deadline import CLEANING_UP, Deadline, TookTooLong
+from mta.logger import RUNNING, Running, Values
+from mta.plugin.deadline import CLEANING_UP, TookTooLong, interruption
 from mta.testing.replacing import replaced
 
 _REAL_TIME, _REAL_MONOTONIC = time.time, time.monotonic
@@ -36,8 +36,7 @@ class Clock:
     def __init__(self) -> None:
         self._ahead = 0.0
         self._frozen: float | None = None
-        self._in_hook: WeakSet[greenlet] = WeakSet()
-        self._deadlines: WeakKeyDictionary[greenlet, list[HookDeadline]] = WeakKeyDictionary()
+        self._hooks: WeakKeyDictionary[greenlet, list[_Hook]] = WeakKeyDictionary()
 
     @property
     def now(self) -> float:
@@ -76,75 +75,49 @@ class Clock:
                 stack.enter_context(replaced(time, name, function))
             for name, kind in _KINDS.items():
                 stack.enter_context(replaced(datetime, name, kind))
-            stack.enter_context(replaced(runner, "Deadline", HookDeadline))
             yield
 
     @contextmanager
     def in_hook(self) -> Iterator[None]:
-        """Within the block, and in this greenlet, sleeping moves the clock."""
+        """Within the block, and in this greenlet, sleeping moves the clock, at most until the time of the hook is up."""
         current = getcurrent()
-        if current in self._in_hook:  # a hook whose log line another plugin is asked about
-            yield
-            return
-        self._in_hook.add(current)
+        hooks = self._hooks.setdefault(current, [])
+        hooks.append(_Hook(RUNNING.get(current), self.monotonic()))
         try:
             yield
         finally:
-            self._in_hook.discard(current)
+            hooks.pop()
 
     def sleeps(self) -> bool:
         """True when sleep in this greenlet is only believed."""
-        return getcurrent() in self._in_hook
-
-    def watch(self, deadline: HookDeadline) -> None:
-        """End sleeps in this greenlet by a deadline, until it is forgotten."""
-        self._deadlines.setdefault(getcurrent(), []).append(deadline)
-
-    def forget(self, deadline: HookDeadline) -> None:
-        """The hook has come to its end."""
-        self._deadlines[getcurrent()].remove(deadline)
+        return bool(self._hooks.get(getcurrent()))
 
     def sleep(self, seconds: float) -> None:
         """What time.sleep does in a hook. Raises TookTooLong if the time of the hook is up first."""
         gevent.sleep(0)  # others get their turn, as they would
-        deadline = min(
-            self._deadlines.get(getcurrent(), ()), key=lambda each: each.believed_due, default=None
-        )
-        if deadline is None or self.monotonic() + seconds < deadline.believed_due:
+        first = min(self._hooks[getcurrent()], key=lambda hook: hook.due)
+        if self.monotonic() + seconds < first.due:
             self._ahead += max(seconds, 0)
             return
-        self._ahead += max(deadline.believed_due - self.monotonic(), 0)
-        raise deadline.passed()
+        self._ahead += max(first.due - self.monotonic(), 0)
+        raise first.passed(self.monotonic())
 
 
-class HookDeadline(Deadline):
-    """The time that a plugin has for a hook, by the server's clock as well as by the machine's.
+class _Hook:
+    """A hook as the clock sees it: `due` is when its time is up, by the clock's monotonic()."""
 
-    believed_due: when it is up, by the clock's monotonic().
-    """
+    __slots__ = ("_seconds", "_values", "due")
 
-    __slots__ = ("_clock", "believed_due")
+    def __init__(self, values: Values | None, now: float) -> None:
+        self._values = values
+        self._seconds = Running(*values).seconds if values else 0.0
+        self.due = now + (self._seconds or float("inf"))
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self._clock = _clocks[-1]
-
-    def __enter__(self) -> HookDeadline:
-        self.believed_due = self._clock.monotonic() + self._seconds
-        self._clock.watch(self)
-        super().__enter__()
-        return self
-
-    def passed(self) -> TookTooLong:
+    def passed(self, now: float) -> TookTooLong:
         """What is raised in the hook, which gets as much time to clean up as in a server."""
-        self.believed_due = self._clock.monotonic() + max(self._seconds, CLEANING_UP)
-        return self.late()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        self._clock.forget(self)
-        return super().__exit__(kind, error, trace)
+        assert self._values is not None  # only who asked for it has a time
+        self.due = now + max(self._seconds, CLEANING_UP)
+        return interruption(self._values)
 
 
 def adopt(stack: ExitStack, module: ModuleType) -> None:

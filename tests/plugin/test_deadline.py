@@ -7,13 +7,18 @@ from contextlib import contextmanager, suppress
 
 import gevent
 import pytest
+from gevent import getcurrent
+from gevent.monkey import get_original
 
+from mta.logger import RUNNING
 from mta.plugin import DENY, OK, Plugin
-from mta.plugin.deadline import Deadline, TookTooLong
+from mta.plugin.deadline import LATE, TookTooLong
 from mta.plugin.verdict import CONT, DENYSOFT
 from tests.support.late import LONG, SHORT, Late, ask
 from tests.support.plugins import connection_from, runner_of
 from tests.support.service import Inbound, Local
+
+Event = get_original("threading", "Event")
 
 # ---- plugins that swallow
 
@@ -104,20 +109,52 @@ def test_the_next_plugin_has_its_own_time() -> None:
 # ---- deadlines within deadlines
 
 
+class Outer(Plugin):
+    """Asks another plugin while it is asked itself, as who writes a log line or refuses something does."""
+
+    name = "outer"
+
+    def __init__(self, inner: Late, inner_timeout: float) -> None:
+        inner.timeout = inner_timeout
+        self.inner, _ = runner_of(inner)
+        self.answer = CONT
+
+    def hook_data(self, connection):
+        self.answer = self.inner.run("data", connection).message
+        return OK, "in time"
+
+
+def ask_both(outer_timeout: float, inner_timeout: float) -> tuple[Outer, object]:
+    """The outer plugin, and what was said to it, when the inner one waits for as long as it may."""
+    outer = Outer(Late(lambda _: time.sleep(LONG)), inner_timeout)
+    outer.timeout = outer_timeout
+    runner, _ = runner_of(outer)
+    return outer, runner.run("data", connection_from()).message
+
+
 def test_the_outer_one_passes_through_the_inner_one() -> None:
-    outer, inner = Deadline(SHORT), Deadline(LONG)
-    with outer:
-        with inner:
-            time.sleep(LONG)
-        pytest.fail("the inner one kept what was meant for the outer one")
-    assert (outer.over, inner.over) == (True, False)
+    outer, said = ask_both(SHORT, LONG)
+    assert (outer.answer, said) == (CONT, "plugin timeout")
 
 
 def test_the_inner_one_ends_alone() -> None:
-    outer, inner = Deadline(LONG), Deadline(SHORT)
-    with outer, inner:
-        time.sleep(LONG)
-    assert (outer.over, inner.over) == (False, True)
+    outer, said = ask_both(LONG, SHORT)
+    assert (outer.answer, said) == ("plugin timeout", "in time")
+
+
+def test_what_runs_in_another_thread_is_left_alone() -> None:
+    """Nobody can interrupt it; the hook that waits for it is interrupted."""
+
+    def do(plugin: Late) -> object:
+        return OK, plugin.offload(lambda: Event().wait(3 * SHORT))
+
+    _, verdict, crits = ask(do)
+    assert (verdict.message, len(crits)) == ("plugin timeout", 1)
+
+
+def test_nothing_is_left_of_those_who_were_late() -> None:
+    ask(lambda _: time.sleep(LONG))
+    assert not LATE and getcurrent() not in RUNNING
 
 
 def test_a_session_that_is_ended_is_not_late() -> None:
