@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import socket
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +80,11 @@ def test_idle_clients(relay_to: RelayTo, count: int) -> None:
             pytest.skip(f"only {files} files may be open here (ulimit -Hn)")
         server = relay_to(9, config={"log.ini": "[main]\nlevel=notice\n"})
         sit_idle(server, count)
+
+
+def test_the_table_of_files_need_not_grow(relay_to: RelayTo) -> None:
+    """When it is full the kernel makes a larger one, and a process with threads stands still until it may use that."""
+    server = relay_to(9)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    assert int(re.search(r"^FDSize:\t(\d+)", status, re.M)[1]) >= min(hard, 1 << 15)
