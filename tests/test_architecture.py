@@ -101,6 +101,7 @@ GEVENT = {
     "mta.net.wire_reader",
     "mta.net.wire_writer",
     "mta.net.clock",
+    "mta.net.turn",
     "mta.net.client_pool",
     "mta.log_record",  # which greenlet is in which hook
     "mta.plugin.deadline",

@@ -8,11 +8,13 @@ watcher for every read.
 from __future__ import annotations
 
 import _socket
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
 
 from mta.net.clock import Clock, default_clock
+from mta.net.turn import turn_of_loop
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -34,6 +36,7 @@ class WaitingSocket:
         "_clock",
         "_hub",
         "_sock",
+        "_turn",
         "_waiter",
         "_watcher",
         "_watching",
@@ -47,6 +50,7 @@ class WaitingSocket:
         self._sock = _bare(sock)
         self._hub = get_hub()
         self._clock = clock or default_clock()
+        self._turn = turn_of_loop()
         self._watcher = self._hub.loop.io(self._sock.fileno(), READ)
         self._watching = False
         self._waiter: greenlet | None = None
@@ -73,16 +77,21 @@ class WaitingSocket:
         self.deadline = deadline
         if not self._watching:
             self._watching = True
-            self._watcher.start(self._readable)
+            self._watcher.start(self.serve)
         try:
             self._hub.switch()
         finally:
             self._waiter = None
 
-    def _readable(self) -> None:
+    def serve(self) -> None:
+        """Called by the loop when the peer has sent something: let the greenlet that waits for it go on."""
         waiter = self._waiter
         if waiter is not None:
-            waiter.switch()
+            turn = self._turn
+            if monotonic() >= turn.ends:
+                turn.put_off(self)
+            elif not turn.served or self not in turn.served:
+                waiter.switch()
         else:
             # The greenlet is busy elsewhere (a hook, the disk): stop, or the loop would spin on this socket.
             self._watcher.stop()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from mta.net.turn import turn_of_loop
+
 if TYPE_CHECKING:
     from mta.plugin.whereabouts import Whereabouts
 
@@ -15,22 +17,21 @@ BOUNDS = (1, 2, 5, 10, 20, 50, 100)  # upper bounds in milliseconds; the last co
 LONGER = "more"
 COLUMNS = (*map(str, BOUNDS), LONGER)
 SHORT = BOUNDS[0] / 1000
-FIRST, LAST = 2, -2  # priorities of libev's watchers, the highest and the lowest
+LAST = -2  # the lowest priority of libev's watchers
 
 
 class Turns:
     """Watches the event loop of the thread that start() is called in.
 
-    began: when this turn began, by time.monotonic(). longest: seconds. longest_at: where that was, None when nobody saw it.
+    longest: seconds. longest_at: where that was, None when nobody saw it.
     seen: what a watchdog sets while a turn goes on: the number of the turn, and where it is.
 
-    libev calls us first when it comes back from the kernel, and last before it waits again; in between the loop is held. That
-    takes 0.8 µs a turn, and there are 4 turns for a message if one client is connected, 0.4 if ten keep the server busy: less than a
-    hundredth of what a message of 1 KB takes. Short turns are not even counted, for libev counts all.
+    libev calls us last before it waits again: since it came back from the kernel the loop was held. That takes 0.4 µs a turn, and
+    there are 4 turns for a message if one client is connected, 0.4 if ten keep the server busy. Short turns are not even
+    counted, for libev counts all.
     """
 
     def __init__(self) -> None:
-        self.began = monotonic()
         self.longest = 0.0
         self.longest_at: Whereabouts | None = None
         self.seen: tuple[int, Whereabouts] | None = None
@@ -42,19 +43,21 @@ class Turns:
         """Begin."""
         self._loop = gevent.get_hub().loop
         self._first = self._loop.iteration
-        self.began = monotonic()
-        self._begin = self._loop.check(ref=False, priority=FIRST)
+        self._turn = turn_of_loop()
         self._end = self._loop.prepare(ref=False, priority=LAST)
-        self._begin.start(self._on_begin)
         self._end.start(self._on_end)
 
     def stop(self) -> None:
         """End; what was counted stays."""
         self._last = self._loop.iteration
-        for watcher in (self._begin, self._end):
-            watcher.stop()
-            watcher.close()
+        self._end.stop()
+        self._end.close()
         self._loop = None
+
+    @property
+    def began(self) -> float:
+        """When this turn began, by time.monotonic()."""
+        return self._turn.began
 
     def as_values(self) -> dict[str, Any]:
         """As JSON values: `histogram` by upper bound in milliseconds, `longest` in seconds, `longest_at` as fields of a log line."""
@@ -67,11 +70,8 @@ class Turns:
             "longest_at": {"plugin": where.plugin, **where.fields()} if where else {},
         }
 
-    def _on_begin(self) -> None:
-        self.began = monotonic()
-
     def _on_end(self) -> None:
-        held = monotonic() - self.began
+        held = monotonic() - self._turn.began
         if held > SHORT:
             self._count(held)
 

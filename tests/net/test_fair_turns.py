@@ -1,20 +1,22 @@
-"""A peer that sends, or reads, without end does not keep the others waiting: after some reads in a row they get their turn."""
+"""A peer that sends, or reads, without end does not keep the others waiting, nor do many peers keep the event loop."""
 
 from __future__ import annotations
 
 import os
 import socket
+import time
 
 import gevent
 import pytest
 
+from mta.net.turn import MOST, turn_of_loop
 from mta.net.wire import Wire
 
 SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>
 SIZE = 500  # of a read; for the wire it is a full one like any other
 READS = 100
 SIZE_OF_CHUNK = 66_000  # more than a wire holds back
-MOST = 3  # full reads, or writes, in one turn
+GREEDY = 3  # full reads, or writes, in one turn
 
 
 def test_the_loop_turns_while_one_sends_much() -> None:
@@ -28,7 +30,7 @@ def test_the_loop_turns_while_one_sends_much() -> None:
             assert len(wire.read_chunk(SIZE)) == SIZE
             turns.append(loop.iteration)
         wire.close()
-    assert max(turns.count(turn) for turn in set(turns)) <= MOST
+    assert max(turns.count(turn) for turn in set(turns)) <= GREEDY
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may have such a buffer")
@@ -63,4 +65,59 @@ def test_the_loop_turns_while_one_reads_much() -> None:
     reader.join()
     theirs.close()
     # One more: the newest chunk waits for company.
-    assert max(turns.count(turn) for turn in set(turns)) <= MOST + 1
+    assert max(turns.count(turn) for turn in set(turns)) <= GREEDY + 1
+
+
+WORK = 0.003  # seconds that each line takes to serve
+CLIENTS, LINES = 20, 6
+
+
+@pytest.fixture
+def served() -> list[tuple[int, int]]:
+    """Clients that send the next line as soon as they are served: whose turn it was, and the turn of the loop."""
+    served: list[tuple[int, int]] = []
+    loop = gevent.get_hub().loop
+    pairs = [socket.socketpair() for _ in range(CLIENTS)]
+
+    def serve(number: int, ours: socket.socket, theirs: socket.socket) -> None:
+        wire = Wire(ours, timeout=60)
+        for _ in range(LINES):
+            theirs.sendall(b"NOOP\r\n")
+            wire.read_line()
+            served.append((number, loop.iteration))
+            end = time.monotonic() + WORK
+            while time.monotonic() < end:
+                pass
+        wire.close()
+        theirs.close()
+
+    gevent.joinall(
+        [gevent.spawn(serve, number, *pair) for number, pair in enumerate(pairs)], raise_error=True
+    )
+    return served
+
+
+def test_a_turn_does_not_serve_all_who_are_ready(served: list[tuple[int, int]]) -> None:
+    turns = [turn for _, turn in served]
+    assert max(turns.count(turn) for turn in set(turns)) <= MOST / WORK + 1
+
+
+def test_nobody_is_left_behind_by_those_who_are_ready_all_the_time(served: list[tuple[int, int]]) -> None:
+    numbers = [number for number, _ in served]
+    for last in range(1, len(numbers)):
+        counts = [numbers[:last].count(number) for number in range(CLIENTS)]
+        assert max(counts) - min(counts) <= 2, numbers[:last]
+
+
+def test_one_that_is_gone_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
+    """Put off while it waits, and closed by another before its turn comes."""
+    ours, theirs = socket.socketpair()
+    wire = Wire(ours, timeout=60)
+    waiting = gevent.spawn(wire.read_line)
+    gevent.sleep(0.01)
+    turn_of_loop().put_off(wire)
+    waiting.kill()
+    wire.close()
+    gevent.sleep(0.01)
+    theirs.close()
+    assert capsys.readouterr().err == ""  # where the loop tells of what fails in it
