@@ -31,6 +31,30 @@ CHAIN = {
     ),
     "aliases.json": '{"postmaster": {"action": "alias", "to": "anna"}}\n',
 }
+# A filter that computes, as a signature or a look into a body does: 2 ms of the processor for each message.
+COMPUTE = {**DISCARD, "plugins": f"computes\n{DISCARD['plugins']}"}
+COMPUTES_PY = """\
+import time
+
+from mta.plugin import Plugin
+
+class Computes(Plugin):
+    def hook_data_post(self, connection):
+        end = time.thread_time() + 0.002
+        while time.thread_time() < end:
+            pass
+"""
+COMPUTES_JS = """\
+exports.hook_data_post = (next) => {
+    const begun = process.cpuUsage()
+    let used = 0
+    while (used < 2000) {
+        const now = process.cpuUsage(begun)
+        used = now.user + now.system
+    }
+    next()
+}
+"""
 
 
 def forward(port: int) -> dict[str, str]:
@@ -46,7 +70,12 @@ def files(kind: str, next_hop: int | None) -> Mapping[str, str]:
     if kind == "forward":
         assert next_hop is not None
         return forward(next_hop)
-    return {"relay-mixed": MIXED, "chain": CHAIN}.get(kind, {})
+    return {"relay-mixed": MIXED, "chain": CHAIN, "compute": COMPUTE}.get(kind, {})
+
+
+def plugins(kind: str) -> Mapping[str, str]:
+    """Return the plugins that a kind of row needs besides those that servers come with, for both: names and contents of files."""
+    return {"computes.py": COMPUTES_PY, "computes.js": COMPUTES_JS} if kind == "compute" else {}
 
 
 def has_next_hop(kind: str) -> bool:

@@ -93,7 +93,7 @@ class Row:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        two = self.kind in ("discard", "relay") and self.size_name == "1k"
+        two = self.kind in ("discard", "relay", "compute") and self.size_name == "1k"
         nodes = NODES if two and (self.connections, self.kept) in WITH_NODES else ()
         return nodes + (PEERS_BESIDE.get(self.kind, ()) if self.connections == 10 else ())
 
@@ -180,6 +180,7 @@ OTHER_ROWS = [
     Row("forward", "1k", 10, True),
     Row("forward", "1k", 10, False),
     Row("chain", "1k", 10, True),
+    Row("compute", "1k", 10, True),
 ]
 
 

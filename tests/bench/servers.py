@@ -108,5 +108,8 @@ def contender(name: str, kind: str, directory: Path, next_hop: int | None) -> St
     """
     if name in BUILDERS:
         queued = next_hop if kinds.queues(kind) else None
-        return build(name, directory, queued, extra=kinds.files(kind, next_hop))
+        server = build(name, directory, queued, extra=kinds.files(kind, next_hop))
+        for file, code in kinds.plugins(kind).items():
+            (directory / "plugins" / file).write_text(code)
+        return server
     return postfix(directory, next_hop) if name == POSTFIX else script(name, directory, next_hop)

@@ -94,6 +94,16 @@ def test_a_chain_of_filters_lets_mail_pass(name: str, tmp_path: Path) -> None:
         send(server.port, *[MESSAGE] * 120)
 
 
+@pytest.mark.parametrize("name", ["Haraka", "ours"])
+def test_a_filter_computes_for_each_message(name: str, tmp_path: Path) -> None:
+    need(name)
+    with servers.contender(name, "compute", tmp_path / "server", None) as server:
+        send(server.port, MESSAGE)
+        begun = server.cpu_seconds
+        send(server.port, *[MESSAGE] * 50)
+        assert server.cpu_seconds - begun > 50 * 0.002
+
+
 def test_a_peer_that_is_not_installed_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.bench.peers.scripts.find_spec", lambda _: None)
     with pytest.raises(LoadFailed, match="aiosmtpd is not installed"):

@@ -57,6 +57,7 @@ def test_reach_and_dream(row: Row | SessionRow, goal: tuple[float, float] | None
         (Row("relay", "1k", 10, True), {*names.NODES, names.POSTFIX, names.SLIMTA}),
         (Row("relay-mixed", "1k", 10, True), {names.POSTFIX}),
         (Row("forward", "1k", 10, True), set()),
+        (Row("compute", "1k", 10, True), set(names.NODES)),
         (LatencyRow(100), set()),
         (SessionRow("starttls", "p256"), set()),
     ],

@@ -25,13 +25,14 @@ def _aim(run: Run, promise: Promise) -> list[str]:
     row = run.row(promise.row)
     value = row.ratio(KEYS[promise.what], promise.who, promise.other) if row else None
     says = f"{promise.row}: {promise.what}, {promise.who} ÷ {promise.other}"
-    if promise.who not in (OURS, OURS_NODES):
+    if promise.who not in (OURS, OURS_NODES) or promise.reach is None:
         return [says, ratio(value), "", "" if value is not None else _why(run, promise)]
     wanted = f"{'≤' if promise.most else '≥'} {promise.reach:g}"
     return [says, ratio(value), wanted, _why(run, promise) if value is None else _verdict(promise, value)]
 
 
 def _verdict(promise: Promise, value: float) -> str:
+    assert promise.reach is not None  # only who promises something is asked
     return "yes" if (value <= promise.reach if promise.most else value >= promise.reach) else "**no**"
 
 
