@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mta.message.folding import LineFolder, has_long_line
 from mta.message.header import Header, split_header
-from mta.smtp.data import DataDecoder, HiddenEnd, whole
+from mta.message.stream import append_checked
+from mta.smtp.data import FINAL_DOT, DataDecoder, HiddenEnd, whole
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Decoder(Protocol):
 
     def feed(self, chunk: bytes, /) -> bytes: ...
 
+    @property
+    def checked(self) -> bool:
+        """True when nothing that was given so far has a bare newline in it or, all together, a CRLF.CRLF."""
+
 
 def take_whole(chunk: bytes, stream: MessageStream, settings: ConnectionSettings, utf8: bool) -> int:
     """Take in a message that came in one chunk and needs no closer look, as most small ones do.
@@ -41,16 +46,17 @@ def take_whole(chunk: bytes, stream: MessageStream, settings: ConnectionSettings
     end = whole(chunk)
     if not end or end > (settings.max_bytes or end) or not stream.takes(end):
         return 0
-    message = chunk[:end]
-    if settings.data_line_length and has_long_line(message, settings.data_line_length):
+    if len(chunk) > end + FINAL_DOT:
+        chunk = chunk[: end + FINAL_DOT]
+    if settings.data_line_length and has_long_line(chunk, settings.data_line_length):
         return 0
-    found = split_header(message, True)
+    found = split_header(chunk, True)  # the final dot is no header line
     if found is None or len(found[0]) > MAX_HEADER_BYTES or found[0].count(b"\n") > settings.max_header_lines:
         return 0
     raw, separator, offset = found
     stream.header = Header(raw, utf8)
     stream.separator = bool(separator)
-    stream.append(message[offset:])
+    append_checked(stream, chunk[offset:end])
     return end
 
 
@@ -153,10 +159,16 @@ class Intake:
             if self._in_header:
                 self._header(piece)
             else:
-                self._stream.append(piece)
+                self._append(piece)
         except OSError as error:
             self.error = error
             self._refuse(CANNOT_STORE)
+
+    def _append(self, piece: bytes) -> None:
+        if self._decoder.checked and not self.folded:
+            append_checked(self._stream, piece)
+        else:
+            self._stream.append(piece)
 
     def _header(self, piece: bytes) -> None:
         self._head += piece
@@ -171,7 +183,7 @@ class Intake:
             self._stream.header = Header(raw, self._utf8)
             self._stream.separator = bool(separator)
             self._in_header = False
-            self._stream.append(self._head[offset:])
+            self._append(self._head[offset:])
             self._head = b""
         elif len(self._head) > MAX_HEADER_BYTES:
             self._refuse(HEADER_TOO_BIG)

@@ -13,6 +13,7 @@ from mta.logger import NOTICE
 from mta.message import trace
 from mta.plugin.refusal import Refusal, lines_of, reply_with
 from mta.plugin.verdict import CONTINUE, OK
+from mta.smtp.data import FINAL_DOT
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ GO_AHEAD = Reply(354, "go ahead, make my day")
 MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
 NO_QUEUE = Refusal(451, "4.3.5", "no queue took the message")
 DATA_READ_SIZE = 65_536
-FINAL_DOT = 3  # octets, with its CRLF
 
 
 def receive(session: Session) -> Reply:

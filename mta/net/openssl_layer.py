@@ -37,6 +37,11 @@ class OpenSslLayer(ABC):
     def __init__(self, session: SSL.Connection) -> None:
         self._session = session
 
+    @property
+    def patient(self) -> bool:
+        """True when the peer needs nothing of what the handshake leaves to be sent."""
+        return False
+
     def handshake(self) -> bool:
         """Go on with the handshake; False when the peer must send more first. Raises ssl.SSLError."""
         try:

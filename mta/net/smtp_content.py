@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from mta.net.seal import LAST_LINE, is_sound, seal
+from mta.net.seal import ALL, LAST_LINE, is_sound, seal
 from mta.net.smtp_errors import MessageUnreadable
 
 HEADER_END = b"\r\n\r\n"
@@ -14,7 +14,8 @@ HEADER_END = b"\r\n\r\n"
 class MessageSource(Protocol):
     """A message in SMTP form: CRLF line ends, dots stuffed, no final dot.
 
-    It may have an attribute `whole`: all of it, if it is one chunk in memory.
+    It may have an attribute `whole`: all of it, if it is one chunk in memory; and with that `sound_bytes`: so many at its end
+    are known to be sound. Only what can not change may have it.
     """
 
     @property
@@ -36,9 +37,11 @@ def readable(message: MessageSource) -> Iterator[bytes]:
 def sealed(message: MessageSource) -> Iterable[bytes]:
     """What follows DATA: the message, looked at for the last time, with its end. Raises MessageUnreadable when it is read."""
     whole = getattr(message, "whole", None)
-    if whole is not None and is_sound(whole):
+    sound = getattr(message, "sound_bytes", 0)
+    unknown = message.size - sound if sound else ALL
+    if whole is not None and is_sound(whole, unknown):
         return whole, LAST_LINE
-    return seal(readable(message))
+    return seal(readable(message), unknown)
 
 
 def unstuffed(chunks: Iterable[bytes]) -> Iterator[bytes]:

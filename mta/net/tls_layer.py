@@ -8,6 +8,11 @@ from typing import Protocol
 class Layer(Protocol):
     """What the wire needs of a TLS session, whichever side of it this is."""
 
+    @property
+    def patient(self) -> bool:
+        """True when the peer needs nothing of what the handshake leaves to be sent: it may go with what is said next."""
+        ...
+
     def handshake(self) -> bool:
         """Go on with the handshake; False when the peer must send more first. Raises ssl.SSLError."""
         ...

@@ -53,6 +53,11 @@ class ServerTlsLayer(OpenSslLayer):
         return True
 
     @property
+    def patient(self) -> bool:
+        """From TLS 1.3 on the handshake ends with what the client says, and all that we have left are tickets."""
+        return self._session.get_protocol_version() >= SSL.TLS1_3_VERSION
+
+    @property
     def server_name(self) -> str:
         """The host that the client asked for (SNI), "" when it named none."""
         return (self._session.get_servername() or b"").decode("latin-1")

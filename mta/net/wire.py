@@ -59,8 +59,11 @@ class Wire(Reader):
             while not layer.handshake():
                 self._send_bare(layer.outgoing())
                 layer.feed(self._received_bare(deadline))
-        finally:
-            self._send_bare(layer.outgoing())  # the last flight, or the alert that says what was wrong
+        except BaseException:
+            self._send_bare(layer.outgoing())  # the alert that says what was wrong
+            raise
+        if not layer.patient:
+            self._send_bare(layer.outgoing())
         self._layer = layer
 
     @property

@@ -21,10 +21,12 @@ class ChunkDecoder:
     """Takes octets of a message, cut anywhere, and gives them in SMTP form: CRLF, dots stuffed, no final dot.
 
     repair: bare newlines become CRLF; otherwise they are only reported in `bare_newline`. After finish() `done` is set.
-    Nothing in the octets is taken for the end of the message, so `rest` is always empty.
+    Nothing in the octets is taken for the end of the message, so `rest` is always empty. checked: nobody has looked whether the
+    result has a CRLF.CRLF; that dots are stuffed only says so.
     """
 
     __slots__ = ("_held", "_line_start", "_repair", "bare_newline", "done", "rest")
+    checked = False
 
     def __init__(self, repair: bool = False) -> None:
         self.done = False

@@ -162,8 +162,15 @@ def _split(text: str, code: int) -> tuple[str | None, str]:
 
 def _lines(text: str) -> tuple[str, ...]:
     """The lines of a text: printable, not empty, and short enough for one reply line each."""
-    lines = (part for line in text.split("\n") for part in _wrap(line.translate(_CONTROLS).rstrip(" ")))
-    return tuple(line for line in lines if line) or ("",)
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if (
+            len(line) < MAX_TEXT_OCTETS // 4 and line.isprintable()
+        ):  # nearly all are: this makes EHLO four times cheaper
+            lines.append(line.rstrip(" "))
+        else:
+            lines += _wrap(line.translate(_CONTROLS).rstrip(" "))
+    return tuple(filter(None, lines)) or ("",)
 
 
 def _wrap(line: str) -> list[str]:

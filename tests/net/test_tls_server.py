@@ -242,6 +242,30 @@ def test_a_key_that_openssl_finds_too_weak_is_named(site: Site, authority: Autho
 # ---- tls.ini
 
 
+@pytest.mark.parametrize(
+    ("newest", "patient"), [(ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)]
+)
+def test_only_tickets_wait_for_what_is_said_next(
+    site: Site, authority: Authority, newest: ssl.TLSVersion, patient: bool
+) -> None:
+    """A client needs the last flight of TLS 1.2 before it says anything."""
+    site.main(authority.pair("mail.test"))
+    there = site.server().layer(25)
+    context = trusting(authority)
+    context.maximum_version = newest
+    here = TlsLayer(context, server_side=False, server_hostname="mail.test")
+    assert not here.handshake()
+    there.feed(here.outgoing())
+    while not there.handshake():
+        here.feed(there.outgoing())
+        client_done = here.handshake()
+        there.feed(here.outgoing())
+    assert client_done is there.patient is patient
+    here.feed(there.encrypt(b"220"))  # the tickets, or the last flight, come with it
+    assert here.handshake()
+    assert here.read(3) == b"220"
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize(
     ("ini", "newest", "works"),

@@ -18,6 +18,8 @@ class TlsLayer:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
 
+    patient = False
+
     def handshake(self) -> bool:
         """Go on with the handshake; False when the peer must send more first. Raises ssl.SSLError."""
         try:
