@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.config.kinds import scalar
+from mta.record import record
 
 MAX_TEXT = (
     1024  # characters of a reply that rules look at, so that a search costs little whatever a next hop says
@@ -20,7 +20,7 @@ _STATUS = re.compile(r"[245x](?:\.(?:[0-9]{1,3}|x)){2}", re.ASCII)
 _ALLOWED = "category: code=55x status=x.2.2 text=REGEX, with one of the three at least, in this order"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BounceRule:
     """A category, and what a reply must be like to belong to it; None asks for nothing."""
 

@@ -6,7 +6,6 @@ import copy
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from mta.config.formats import parse
 from mta.config.overrides import NAMES, Files, as_type, fits, parse_overrides
 from mta.config.problem import ConfigError, Notice, ParseError, Problem
+from mta.record import record
 
 Stamp = tuple[int, ...]
 Parser = Callable[[bytes, str], tuple[Any, list[Problem]]]
@@ -39,14 +39,14 @@ class Reporter:
         self._said.pop(file, None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loaded:
     """A file that exists; what it says, in the form that formats.parse gives."""
 
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Cached:
     stamp: Stamp | None
     loaded: Loaded | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from mta.config.problem import ConfigError, Problem
 from mta.config.schema import ME, TlsSettings
 from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
 from mta.net.tls_contexts import Demand, Options, Site, TlsSettingsError
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -22,7 +22,7 @@ _NOBODY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Material:
     """What there is to work with. `pairs` is empty when TLS is not possible; `problems` says why, or what else is wrong.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from OpenSSL import SSL
 
 from mta.net.openssl_layer import words
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.net.dane import Tlsa
@@ -33,7 +34,7 @@ _NOT_TRUSTED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsFault:
     """Why TLS is not what it should be. kind: the word of RFC 8460 4.3; reason: one line for people."""
 
@@ -56,7 +57,7 @@ def fault_of(code: int, reason: str = "") -> TlsFault:
     return TlsFault(kind, reason or words(code))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PolicyFacts:
     """The policy that a host was held to, as a report names it (RFC 8460 4.4)."""
 
@@ -66,7 +67,7 @@ class PolicyFacts:
     mx_patterns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsSecurity:
     """What a policy asks of one host, beyond NextHop.tls, which says whether there must be TLS at all.
 
@@ -87,7 +88,7 @@ class TlsSecurity:
     facts: PolicyFacts = field(default=PolicyFacts(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsOutcome:
     """What came of TLS at one connection.
 

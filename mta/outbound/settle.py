@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.config.bounce_rules import BounceRule, classify
 from mta.config.schema import OutboundSettings
@@ -33,6 +33,7 @@ from mta.outbound.todo import Todo
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import CONT, DENYSOFT
+from mta.record import record
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -42,7 +43,7 @@ AT_ONCE = 1.0  # seconds; an attempt that ends so shortly before the last moment
 NO_OUTCOME = Outcome(DEFERRED, Reply(451, "the attempt ended without an answer", "4.3.0"))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Later:
     """The entry stays in the queue until due_ms (milliseconds since 1970).
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.encoders import encode_base64
 from email.message import Message
@@ -14,13 +13,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mta.outbound.tls_tally import Policy, PolicyTally
+from mta.record import record
 
 VERSION = "v=TLSRPTv1"
 MAX_TARGETS = 4  # of one domain; more would make us their megaphone
 _POLICY = Message().policy.clone(linesep="\r\n")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sender:
     """Who reports. submitter: our host name; contact: an address for questions."""
 
@@ -29,7 +29,7 @@ class Sender:
     contact: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsReport:
     """What one domain is told about one day. report_id: unique, without brackets."""
 

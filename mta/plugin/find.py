@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +18,7 @@ from mta.paths import PLUGINS
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Plugin
 from mta.plugin.names import is_plugin_name
+from mta.record import record
 
 GROUP = "haraka.plugins"
 NOT_FOUND = "No plugin with this name found"
@@ -25,7 +26,7 @@ NOT_FOUND = "No plugin with this name found"
 _serial = count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """Where plugins are looked for: the directories `own`, then installed packages, then `bundled`."""
 
@@ -37,7 +38,7 @@ class Places:
         return ", ".join([*map(str, self.own), packages, str(self.bundled)])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A plugin's code before it is imported. file: its source; package: the Python package it belongs to, "" for none."""
 
