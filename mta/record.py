@@ -11,11 +11,9 @@ from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
-_WRITTEN = (
+# What a record needs to be made, and what only some records are ever asked for.
+_FIRST = (
     "__init__",
-    "__repr__",
-    "__eq__",
-    "__hash__",
     "__setattr__",
     "__delattr__",
     "__getstate__",
@@ -24,6 +22,7 @@ _WRITTEN = (
     "__dataclass_fields__",
     "__dataclass_params__",
 )
+_LATER = ("__repr__", "__eq__", "__hash__")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -34,13 +33,13 @@ def record(cls: type[T]) -> type[T]:
     fields = [name for name, kind in annotated if not kind.startswith("ClassVar")]
     body = {name: value for name, value in _body(cls).items() if name not in fields}
     body["__slots__"] = tuple(name for name in fields if name not in inherited)
-    body |= {name: _Unwritten(cls) for name in _WRITTEN if body.get(name) is None}
+    body |= {name: _Unwritten(cls) for name in (*_FIRST, *_LATER) if body.get(name) is None}
     made: type[T] = _like(cls, body)
     return made
 
 
 class _Unwritten:
-    """An attribute of a record that is written, with all the others, when somebody looks at it."""
+    """An attribute of a record that is written, with others, when somebody looks at it."""
 
     __slots__ = ("_cls", "_made", "_name")
 
@@ -52,16 +51,24 @@ class _Unwritten:
         self._name = name
 
     def __get__(self, instance: object, owner: type) -> Any:
-        _write(self._made, self._cls)
+        if self._name in _LATER:
+            _write(_LATER, self._made, dataclass(frozen=True, init=False)(_copy(self._cls)))
+        else:
+            written = dataclass(frozen=True, slots=True, repr=False, eq=False)(_copy(self._cls))
+            _write(_FIRST, self._made, written)
         return getattr(owner if instance is None else instance, self._name)
 
 
-def _write(made: type, cls: type) -> None:
-    """Give a record what is still unwritten of it. cls: what it was made from, left as it is: two threads may be here."""
-    written = vars(dataclass(frozen=True, slots=True)(_like(cls, _body(cls))))
-    for name in _WRITTEN:
+def _write(names: tuple[str, ...], made: type, written: type) -> None:
+    """Give a record what is still unwritten of it."""
+    for name in names:
         if isinstance(vars(made).get(name), _Unwritten):
-            setattr(made, name, written[name])
+            setattr(made, name, vars(written)[name])
+
+
+def _copy(cls: type) -> Any:
+    """A class to write the methods of: the first is left as it is, for two threads may be here."""
+    return _like(cls, _body(cls))
 
 
 def _body(cls: type) -> dict[str, Any]:
