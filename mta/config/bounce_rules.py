@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 
 from mta.config.kinds import scalar
 from mta.record import record
@@ -56,6 +57,22 @@ def parse_rule(line: str) -> BounceRule:
 def parse_rules(lines: Sequence[str]) -> tuple[BounceRule, ...]:
     """Read all rules of a file; raises ValueError for the first that is none."""
     return tuple(map(parse_rule, lines))
+
+
+class BounceRules:
+    """The rules of a file. They are read when the first reply is classified, as they are 80 regular expressions."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+
+    @cached_property
+    def all(self) -> tuple[BounceRule, ...]:
+        """Each rule. Raises ValueError for the first line that is none."""
+        return parse_rules(self._lines)
+
+    def classify(self, code: int, status: str, text: str) -> str:
+        """The category of a reply, see classify. Raises ValueError as above."""
+        return classify(self.all, code, status, text)
 
 
 def classify(rules: Sequence[BounceRule], code: int, status: str, text: str) -> str:

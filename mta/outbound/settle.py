@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 
-from mta.config.bounce_rules import BounceRule, classify
+from mta.config.bounce_rules import BounceRules
 from mta.config.schema import OutboundSettings
 from mta.events import Events
 from mta.logger import NOTICE, Logger
@@ -90,7 +90,7 @@ class Settler:
         *,
         me: str,
         settings: OutboundSettings,
-        rules: Sequence[BounceRule] = (),
+        rules: BounceRules | None = None,
         events: Events | None = None,
     ) -> None:
         self.events = events or Events()
@@ -101,7 +101,7 @@ class Settler:
         self.counters = Counters()
         self._notifier = Notifier(send_report, me, settings, self.counters)
         self.waits_for = waits_for
-        self.rules = rules
+        self.rules = rules or BounceRules(())
 
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings."""
@@ -250,7 +250,7 @@ class Settler:
     def _category(self, why: Outcome) -> str:
         if why.expired == NO_TIME:
             return "expired"
-        return classify(self.rules, why.reply.code, why.reply.enhanced or "", why.reply.text)
+        return self.rules.classify(why.reply.code, why.reply.enhanced or "", why.reply.text)
 
     # -- deferred
 
