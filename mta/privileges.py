@@ -7,16 +7,15 @@ import os
 import pwd
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-from mta.record import record
 
 
 class PrivilegesError(Exception):
     """A user or group that does not exist, or that this process may not become; the text is one line for the operator."""
 
 
-@record
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Whom a process shall belong to."""
 

@@ -10,6 +10,8 @@ from mta.outbound.outcome import Outcome
 from mta.record import record
 from mta.smtp.address import Address
 
+MAX_HEADER = 32 * 1024  # bytes of the original header that are sent back
+
 
 class Kind(Enum):
     """What a report tells; the value is the word in log lines."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from mta.net.dane import Tlsa, usable
 from mta.net.dns import LookupFailed, NotFound, Resolver
+from mta.net.tlsa import Tlsa, usable
 from mta.record import record
 
 DaneStatus: TypeAlias = Literal["absent", "usable", "unusable", "bogus"]

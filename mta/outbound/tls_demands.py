@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from mta.net.dane import DANE_TA
 from mta.net.smtp_starttls import BY_CONFIGURATION
 from mta.net.tls_security import PolicyFacts, Proof, TlsFault, TlsSecurity
+from mta.net.tlsa import DANE_TA
 from mta.outbound.dane import ABSENT, DaneAnswer
 from mta.record import record
 
