@@ -310,6 +310,7 @@ class Worker:
         self._undo.append(self.watchdog.stop)
         self._preload = Preload(
             self.logger,
+            self.watchdog.excusing,
             self.resolver.prepare,
             partial(tell_of_dane, self._policies, self.logger),
             partial(prepare_client, self._policies),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import gevent
 
@@ -13,6 +14,8 @@ from mta import memory
 
 if TYPE_CHECKING:
     from mta.logger import Logger
+
+Excusing: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 ORIGIN = "server"
 PAUSE = 0.002  # seconds for those who wait, between two pieces of at most some 20 ms
@@ -37,10 +40,14 @@ def load() -> None:
 
 
 class Preload:
-    """Loads in a greenlet, giving way between the pieces. more: what there is to do after that, piece by piece."""
+    """Loads in a greenlet, giving way between the pieces.
 
-    def __init__(self, logger: Logger, *more: Callable[[], object]) -> None:
+    excusing: a block in which nobody is reported for keeping the event loop. more: what there is to do after that, piece by piece.
+    """
+
+    def __init__(self, logger: Logger, excusing: Excusing, *more: Callable[[], object]) -> None:
         self._logger = logger
+        self._excusing = excusing
         self._pieces: list[Callable[[], object]] = [
             *(partial(import_module, name) for name in MODULES),
             *more,
@@ -60,7 +67,8 @@ class Preload:
         for piece in self._pieces:
             gevent.sleep(PAUSE)
             try:
-                piece()
+                with self._excusing():
+                    piece()
             except Exception as error:
                 # Whoever needs it fails in the same way, and says so where it matters.
                 self._logger.error(f"cannot be prepared: {error}", origin=ORIGIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_each_piece_is_done_in_turn_whatever_becomes_of_those_before(monkeypatch
     monkeypatch.setattr(worker_preload, "MODULES", ("no_such_module_anywhere",))
     logger, lines = logger_and_lines()
     done: list[str] = []
-    preload = Preload(logger, lambda: done.append("a"), lambda: 1 / 0, lambda: done.append("b"))
+    preload = Preload(logger, nullcontext, lambda: done.append("a"), lambda: 1 / 0, lambda: done.append("b"))
     preload.start()
     assert eventually(lambda: done == ["a", "b"])
     assert "No module named 'no_such_module_anywhere'" in lines[0]
