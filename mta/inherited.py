@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta.outbound.share import Share
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.net.endpoint import Bound
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mta.processes.board import Board
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inherited:
     """share: of the queue, whose directory is locked already; smtp, http: where to listen, bound before the fork.
 

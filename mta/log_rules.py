@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from mta.log_record import DATA, EMERG, WARN
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.log_record import Record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Relabel:
     """How the levels of what a plugin says are changed: one for all of it (`fixed`), or `shift` steps from its own.
 
@@ -33,7 +34,7 @@ class Relabel:
         return min(max(level, level - self.shift), DATA)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogRules:
     """The level of the log, and others for single sources (`plugins`) and hooks; that of the source goes first."""
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from mta import paths
-from mta.check import preflight
+from mta import paths, worker_preload
+from mta.check.preflight import preflight
 from mta.config import Config, ConfigError, Problem
 from mta.config.schema import SmtpSettings
 from mta.daemon import reopen
@@ -125,7 +125,8 @@ class Master:
     def _start(self) -> None:
         """The first worker alone, for it may find out that nothing works, or prepare what all need; then the others."""
         self._begin([0])
-        if not self._stopping:
+        if not self._stopping and self._count > 1:
+            worker_preload.load()  # the first has memory of its own for this, and serves earlier
             self._begin(range(1, self._count))
         if not self._stopping:
             self._logger.notice("workers started", {"count": len(self._workers)}, origin=ORIGIN)

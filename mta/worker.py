@@ -10,7 +10,7 @@ from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING
 
 from mta import memory, paths
-from mta.check import preflight
+from mta.check.preflight import preflight
 from mta.config import Config, ConfigError
 from mta.config.schema import ME, QUEUE_DIR
 from mta.control.orders import Orders
@@ -33,7 +33,7 @@ from mta.outbound.spool import Spool, SpoolError
 from mta.outbound.spool_directory import state_directory
 from mta.outbound.suspensions import Suspensions, SuspensionsError
 from mta.outbound.tls_diary import TlsDiary
-from mta.outbound.tls_setup import open_policies
+from mta.outbound.tls_setup import open_policies, prepare_client, tell_of_dane
 from mta.plugin.errors import PluginError
 from mta.plugin.loader import load_plugins
 from mta.plugin.runner import HookRunner, TimeoutAction
@@ -49,6 +49,7 @@ from mta.worker_control import WorkerControl
 from mta.worker_end import WorkerEnd, left
 from mta.worker_http import WorkerHttp
 from mta.worker_init import run_init_hooks
+from mta.worker_preload import Preload
 from mta.worker_problems import WorkerProblems
 from mta.worker_pulse import WorkerPulse
 from mta.worker_settings import WorkerSettings
@@ -232,6 +233,9 @@ class Worker:
 
     def _make_outbound(self, spool: Spool) -> Outbound:
         settings, state = self._settings, state_directory(spool.directory)
+        self._policies = open_policies(
+            self.config, self.resolver, self.logger, settings.outbound.security, state
+        )
         return Outbound(
             limits=settings.limits,
             suspensions=Suspensions(state),
@@ -243,7 +247,7 @@ class Worker:
             me=self.me,
             read_template=lambda name: self.config.get(name, "data"),
             bounce_rules=settings.bounce_rules,
-            tls=open_policies(self.config, self.resolver, self.logger, settings.outbound.security, state),
+            tls=self._policies,
             diary=TlsDiary(state / TLS_REPORTS / str(self._share.slot)),
             events=self._events,
             routes=settings.routes,
@@ -304,6 +308,15 @@ class Worker:
         memory.settle()
         self.watchdog.start()
         self._undo.append(self.watchdog.stop)
+        self._preload = Preload(
+            self.logger,
+            self.watchdog.excusing,
+            self.resolver.prepare,
+            partial(tell_of_dane, self._policies, self.logger),
+            partial(prepare_client, self._policies),
+        )
+        self._preload.start()
+        self._undo.append(self._preload.stop)
         for endpoint, _ in self._bound if self._is_first else ():
             self.logger.log(NOTICE, f"Listening on {endpoint}", origin=ORIGIN)
         if self._is_first and not self.tls.usable and self._wants_tls():

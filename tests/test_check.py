@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mta.check import Severity, check_installation
+from mta.check.findings import Severity
+from mta.check.installation import check_installation
 from mta.net.endpoint import Endpoint
 from mta.net.occupant import kin, occupants
 from mta.processes.errors import StartError
@@ -515,7 +516,7 @@ def test_the_queue_directory(house: Path, spoil: Callable[[Path], object], line:
 AS_NOBODY = """
 import json, sys
 from pathlib import Path
-from mta.check import check_installation
+from mta.check.installation import check_installation
 print(json.dumps([str(finding) for finding in check_installation(Path(sys.argv[1]))]))
 """
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mta.config import Config, Problem
+from mta.config.ini import Entry
 from mta.config.schema import SETTINGS
+from mta.config.spec import Spec
 
 TOO_WIDE = 0o027
 """Beyond 0640: the group may read, for a server that does not own its files, and that is all."""
@@ -21,9 +23,11 @@ ALWAYS_SECRET = ("internalcmd_key",)
 
 def exposed_secrets(config: Config) -> Iterator[Problem]:
     """One problem for each secret that others can read; fatal for a file that is nothing but a password."""
-    for path in sorted(_password_files(config)):
+    written = [pair for cls in SETTINGS for pair in config.written(cls)]
+    passwords = _password_files(config, written)
+    for path in sorted(passwords):
         yield from _exposed(path, "holds a password", fatal=True)
-    for path in sorted(_secret_files(config) - _password_files(config)):
+    for path in sorted(_secret_files(config, written) - passwords):
         yield from _exposed(path, "holds secrets", fatal=False)
 
 
@@ -37,21 +41,19 @@ def _exposed(path: Path, what: str, *, fatal: bool) -> Iterator[Problem]:
         yield Problem(str(path), text, fatal=fatal)
 
 
-def _password_files(config: Config) -> set[Path]:
+def _password_files(config: Config, written: Iterable[tuple[Spec, Entry]]) -> set[Path]:
     """What keys such as auth_pass_file name."""
-    found = set()
-    for cls in SETTINGS:
-        for spec, entry in config.written(cls):
-            if spec.key.endswith(PASSWORD_FILES) and isinstance(entry.text, str) and entry.text:
-                found.add(config.directory / entry.text)
-    return found
+    return {
+        config.directory / entry.text
+        for spec, entry in written
+        if spec.key.endswith(PASSWORD_FILES) and isinstance(entry.text, str) and entry.text
+    }
 
 
-def _secret_files(config: Config) -> set[Path]:
+def _secret_files(config: Config, written: Iterable[tuple[Spec, Entry]]) -> set[Path]:
     """Files of settings in which a password is written, private keys, and files that never hold anything else."""
     found = {config.directory / name for name in ALWAYS_SECRET}
-    for cls in SETTINGS:
-        found |= {Path(entry.file) for spec, entry in config.written(cls) if spec.kind.secret and entry.text}
+    found |= {Path(entry.file) for spec, entry in written if spec.kind.secret and entry.text}
     return found | set(_key_files(config.directory))
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mta.check import Finding, Severity, check_installation
+from mta.check.findings import Finding, Severity
+from mta.check.installation import check_installation
 from mta.cli.options import Options, Parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mailbox
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from mta.net.dns import Resolver
 from mta.net.endpoint import Endpoint
 from mta.plugin import OK, Plugin
 from mta.plugin.runner import HookRunner
+from mta.record import record
 from mta.smtp.reply import Reply
 from mta.version import VERSION
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """A message that arrived: where it lies, and when it was stored (seconds since 1970)."""
 

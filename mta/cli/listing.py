@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from mta import paths
-from mta.plugin.find import GROUP
+from mta.plugin.packages import GROUP
 
 _WITH_SLASH = (
     "auth",

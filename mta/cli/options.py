@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from mta.cli.errors import UsageError
 from mta.cli.rehearsal_options import Visit, add_arguments, read_visit, refuse_strays
+from mta.record import record
 
 USAGE = """\
 Usage: haraka -c DIR              start the server with the installation in DIR
@@ -62,7 +62,7 @@ Long names: --configs --install --force --version --help --list --order --plugin
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """What was asked for. `action` is one of run install version help list order graceful qlist qstat
     qunstick qempty plugin test.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeAlias
+
+from mta.record import record
 
 Values: TypeAlias = Mapping[str, object]
 """What is known of an entry: text, numbers, tuples of texts, True or False; None where nothing is known."""
@@ -47,7 +48,7 @@ class ExpressionError(ValueError):
     """A text that is no expression; the message says what is wrong, and what would be right."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expression:
     """matches: the test. keys: what it asks for."""
 

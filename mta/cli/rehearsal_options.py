@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 from mta.cli.errors import UsageError
+from mta.record import record
 
 _NAMES = ("ip", "helo", "ehlo", "envfrom", "envrcpt", "message")
 _SWITCHES = ("dump_mime", "dump_stream", "skip_deny", "set_relay")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Visit:
     """One session with one mail, as -t plays it. message: the file with the mail, None for a small one of our own."""
 

@@ -6,11 +6,13 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from mta.record import record
 
 LOG = "log"  # the name of what is no event but a line of the log
 _GZIP = b"\x1f\x8b"
@@ -21,7 +23,7 @@ _PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _JSON_KEYS = frozenset({"timestamp", "level", "uuid", "source", "message"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Record:
     """One event, or one line of the log. time: seconds since 1970, None when the line does not tell; id: a uuid."""
 

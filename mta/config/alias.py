@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alias:
     """`base` is the plugin's name, `name` the one it runs under.
 

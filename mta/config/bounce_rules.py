@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 from mta.config.kinds import scalar
+from mta.record import record
 
 MAX_TEXT = (
     1024  # characters of a reply that rules look at, so that a search costs little whatever a next hop says
@@ -20,7 +21,7 @@ _STATUS = re.compile(r"[245x](?:\.(?:[0-9]{1,3}|x)){2}", re.ASCII)
 _ALLOWED = "category: code=55x status=x.2.2 text=REGEX, with one of the three at least, in this order"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BounceRule:
     """A category, and what a reply must be like to belong to it; None asks for nothing."""
 
@@ -56,6 +57,22 @@ def parse_rule(line: str) -> BounceRule:
 def parse_rules(lines: Sequence[str]) -> tuple[BounceRule, ...]:
     """Read all rules of a file; raises ValueError for the first that is none."""
     return tuple(map(parse_rule, lines))
+
+
+class BounceRules:
+    """The rules of a file. They are read when the first reply is classified, as they are 80 regular expressions."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+
+    @cached_property
+    def all(self) -> tuple[BounceRule, ...]:
+        """Each rule. Raises ValueError for the first line that is none."""
+        return parse_rules(self._lines)
+
+    def classify(self, code: int, status: str, text: str) -> str:
+        """The category of a reply, see classify. Raises ValueError as above."""
+        return classify(self.all, code, status, text)
 
 
 def classify(rules: Sequence[BounceRule], code: int, status: str, text: str) -> str:

@@ -177,12 +177,17 @@ class Config:
     def written(self, cls: type[Settings]) -> Iterator[tuple[Spec, Entry]]:
         """What the operator wrote into the file of these settings, as far as the schema knows the keys."""
         sections: Sections = self._content(cls.FILE, "ini") or {}
-        known = {(spec.section, spec.key): spec for _, spec in specs(cls)}
-        for section, keys in sections.items():
-            for key, entry in keys.items():
-                spec = known.get((section, key)) or known.get((section, "")) or known.get((cls.REPEATED, key))
-                if spec is not None and not self._is_shipped(entry):
-                    yield spec, entry
+        own = [
+            (section, key, entry)
+            for section, keys in sections.items()
+            for key, entry in keys.items()
+            if not self._is_shipped(entry)
+        ]
+        known = {(spec.section, spec.key): spec for _, spec in specs(cls)} if own else {}
+        for section, key, entry in own:
+            spec = known.get((section, key)) or known.get((section, "")) or known.get((cls.REPEATED, key))
+            if spec is not None:
+                yield spec, entry
 
     def place(self, cls: type[Settings], section: str, key: str) -> tuple[str, int]:
         """File and line (0: unknown) where a setting is written, or would be."""
@@ -289,7 +294,8 @@ class Config:
         """The same for a list whose entries the schema knows."""
         for file in LISTS:
             if name == file.name and file.kind is not None:
-                for problem in check_entries(file, self.entries(name)):
+                own = [entry for entry in self.entries(name) if not self._is_shipped(entry)]
+                for problem in check_entries(file, own):
                     self._reporter.report(problem)
 
     def _bound_sections(self, cls: type[S]) -> tuple[list[tuple[str, S]], list[Problem]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from mta.config.kinds import TRUE
 from mta.config.problem import Problem
+from mta.record import record
 
 _SECTION = re.compile(r"^\s*\[([^\]]*)\]\s*$")
 _PARAM = re.compile(r"^\s*([\w@:._+\-/[\]]+)\s*(?:=\s*(.*?)\s*)?$")
@@ -18,7 +18,7 @@ _INTEGER = re.compile(r"-?[0-9]+\Z")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One key as it was written: `text` is None for a key without `=`, a list for `key[]`.
 
@@ -115,7 +115,7 @@ def coerce(text: str) -> str | int | float:
     return float(text) if _FLOAT.match(text) else text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """A key, or with `*` a key in any section, whose values are booleans or text."""
 

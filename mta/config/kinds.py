@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mta.config.envelopes import parse_domains, parse_senders
@@ -13,6 +12,7 @@ from mta.config.intervals import parse_intervals, parse_span, show_intervals, sh
 from mta.config.rate import parse_rate, parse_rate_or_none, show_rate, show_rate_or_none
 from mta.config.smarthost import is_host_name, parse_hosts
 from mta.config.sources import Source, parse_address, parse_sources
+from mta.record import record
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ CLIENT_MECHANISMS = (*PASSWORD_MECHANISMS, "xoauth2", "oauthbearer")
 LEVELS = ("DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "EMERG")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind(Generic[T]):
     """`parse` takes the texts that were written (one, or several for `key[]`) and raises ValueError saying why not.
 

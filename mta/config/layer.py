@@ -6,7 +6,6 @@ import copy
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from mta.config.formats import parse
 from mta.config.overrides import NAMES, Files, as_type, fits, parse_overrides
 from mta.config.problem import ConfigError, Notice, ParseError, Problem
+from mta.record import record
 
 Stamp = tuple[int, ...]
 Parser = Callable[[bytes, str], tuple[Any, list[Problem]]]
@@ -39,14 +39,14 @@ class Reporter:
         self._said.pop(file, None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loaded:
     """A file that exists; what it says, in the form that formats.parse gives."""
 
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Cached:
     stamp: Stamp | None
     loaded: Loaded | None
@@ -61,6 +61,7 @@ class Layer:
         self._overridable = overridable
         self._renaming: Renaming = _as_it_is
         self._cache: dict[tuple[str, str], _Cached] = {}
+        self._overriding = tuple((name, self._path(name)) for name in NAMES) if overridable else ()
 
     def renamed(self, renaming: Renaming) -> Layer:
         """The same directory for a reader whose names for files `renaming` turns into those that they have here."""
@@ -98,13 +99,13 @@ class Layer:
     def _overrides(self) -> Files:
         files: Files = {}
         taken = ""
-        for name in NAMES:
+        for name, path in self._overriding:
             kind = name.rpartition(".")[2]
-            loaded = self._load(self._path(name), "overrides", partial(_parse_overrides, kind))
+            loaded = self._load(path, "overrides", partial(_parse_overrides, kind))
             if loaded is None:
                 continue
             if taken:
-                self._reporter.report(Problem(str(self._path(name)), f"not read, because there is a {taken}"))
+                self._reporter.report(Problem(str(path), f"not read, because there is a {taken}"))
             else:
                 files, taken = loaded.content, name
         return files

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mta.config.kinds import scalar
+from mta.record import record
 
 PLAIN = "plain"
 ARGON2 = "argon2"
@@ -31,7 +32,7 @@ _SCHEME = re.compile(r"\{([A-Z0-9.-]+)\}")
 _LOOKS_HASHED = re.compile(r"\$[a-z0-9-]{1,16}\$|SCRAM-")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredPassword:
     """One password as a file has it; `text` is the password itself when the scheme is PLAIN, otherwise its hash."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from mta.record import record
 
 
 class ConfigError(ValueError):
     """The program asked for something impossible: an unknown type, or a name outside the directory."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One thing that is wrong in one file; `str(problem)` is the line for the operator.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from mta.record import record
 
 MINUTE = 60
 MAX_COUNT = 1_000_000_000
@@ -12,7 +13,7 @@ _COUNT_FIRST = re.compile(r"([0-9]{1,10})\s*(?:/\s*([0-9]{0,6})\s*([smhd]?))?", 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rate:
     """`count` in `seconds`."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from mta.config.kinds import scalar
+from mta.record import record
 
 ACTIONS = ("accept", "continue", "deny")
 _ALLOWED = 'JSON such as {"action":"accept","nexthop":"host:port"}, with action ' + ", ".join(ACTIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Route:
     """What happens to mail for one domain; `nexthop` is empty when its MX decides.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.config.smarthost import is_host_name
+from mta.record import record
 
 MAX_WEIGHT = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """An address that mail leaves from. weight: its share, 0 for none; helo: what we call ourselves then, "" as usual."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from mta.config.kinds import Kind
+from mta.record import record
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spec:
     """Where one setting is written and what it may be; `key` is empty when every key of the section is a name.
 
@@ -31,7 +32,7 @@ def setting(section: str, key: str, kind: Kind[T], default: T, doc: str) -> T:
     return field(default=default, metadata={"spec": spec}, repr=not kind.secret)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What one file says, with a default for each key that it does not."""
 
@@ -48,7 +49,7 @@ class Settings:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ValueFile(Generic[T]):
     """A file that holds one value: its first line which is neither blank nor a comment."""
 
@@ -58,7 +59,7 @@ class ValueFile(Generic[T]):
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinesFile:
     """A file of lines: entries of a list, or with `raw` a text that is taken as it stands; `kind` is that of an entry."""
 

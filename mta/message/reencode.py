@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable
-from email.message import Message
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mta.message.header import Header
@@ -13,6 +12,7 @@ from mta.message.transfer import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import Message
 
 MAX_DEPTH = 20
 BASE64_LINE = 76  # RFC 2045 6.8
@@ -80,6 +80,8 @@ def _split(entity: bytes) -> tuple[bytes, bytes, bytes]:
 
 def _media(header: Header) -> Message:
     """The Content-Type, with the rules of the standard library about what is missing or broken."""
+    from email.message import Message  # for the few mails that are converted
+
     media = Message()
     values = header.get_all("Content-Type")
     if len(values) > 1:

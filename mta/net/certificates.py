@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from mta.record import record
+
 PrivateKey = (
     rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 )
@@ -33,7 +35,7 @@ class CertificateError(ValueError):
     """A block of a PEM file that cannot be used; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PemFile:
     """One file: the keys and certificates in it, in their order, and what is wrong with the rest."""
 

@@ -9,9 +9,9 @@ import re
 import socket
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mta.net.ip import parse_ip
+from mta.record import record
 
 BACKLOG = 1024
 ANY = "::0"
@@ -28,7 +28,7 @@ class EndpointError(Exception):
     """An endpoint that cannot be understood, or cannot be listened on; the message is one clear line."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """A TCP host and port, or the path of a unix socket with its file mode."""
 

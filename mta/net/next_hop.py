@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from mta.net.ip import parse_ip
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.net.oauth import TokenSource
@@ -27,7 +28,7 @@ class NextHopError(ValueError):
     """A text that names no next hop."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NextHop:
     """One candidate for a delivery.
 

@@ -7,12 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlencode
 
 from mta.net.oauth_endpoint import TIMEOUT, TokenError, endpoint, json_object, post
 from mta.net.oauth_file import TokenFile
+from mta.record import record
 
 __all__ = ["CLIENT_CREDENTIALS", "REFRESH_TOKEN", "OAuthClient", "TokenError", "TokenSource"]
 
@@ -30,7 +31,7 @@ _TOKEN = re.compile(r"[!-~]{1,16384}")
 _ERROR = re.compile(r"[ !#-\[\]-~]{1,80}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OAuthClient:
     """How this server is known to a provider.
 

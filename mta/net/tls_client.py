@@ -8,12 +8,13 @@ from functools import lru_cache
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
+from mta.net.certificate_names import names
 from mta.net.certificates import KeyPair
-from mta.net.host_names import names
 from mta.net.ip import is_ip
 from mta.net.openssl_layer import OpenSslLayer
 from mta.net.tls_contexts import VERSIONS, TlsSettingsError, trust_the_system
-from mta.net.tls_security import TlsFault, fault_of
+from mta.net.tls_faults import fault_of
+from mta.net.tls_security import TlsFault
 
 
 class TlsClient:

@@ -11,7 +11,7 @@ from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
 from mta.net.tls_client import TlsClient
 from mta.net.tls_clients import TlsClients
 from mta.net.tls_contexts import TlsSettingsError
-from mta.net.tls_material import DIRECTORY
+from mta.net.tls_files import DIRECTORY
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -22,13 +22,6 @@ _NOBODY = (
     "no certificate proves anything until it is there, and mail that needs proof waits; "
     "put the PEM file there, or leave `ca` empty for the system's authorities"
 )
-
-
-def client_files(settings: TlsSettings) -> list[str]:
-    """The files that matter, each once; they need not exist. Those in the directory tls matter as well."""
-    section = settings.outbound
-    names = (*section.key, *section.cert, section.ca, *settings.key, *settings.cert)
-    return list(dict.fromkeys(name for name in names if name))
 
 
 def read_clients(config: Config, settings: TlsSettings) -> tuple[TlsClients, list[Problem]]:

@@ -6,13 +6,14 @@ import os
 import ssl
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
+
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.config.schema import TlsSettings
@@ -39,7 +40,7 @@ class Demand(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Site:
     """What tls.ini says about one server name: a section's settings, and its certificates if it names some."""
 
@@ -47,7 +48,7 @@ class Site:
     pairs: tuple[KeyPair, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """What a client gets. scope: the section whose settings hold, "" for [main]; what is verified there counts there only.
 

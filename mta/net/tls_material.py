@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,19 @@ from mta.config.problem import ConfigError, Problem
 from mta.config.schema import ME, TlsSettings
 from mta.net.certificates import KeyPair, PemFile, pair_up, read_pem
 from mta.net.tls_contexts import Demand, Options, Site, TlsSettingsError
+from mta.net.tls_files import DIRECTORY
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.config import Config
 
-DIRECTORY = "tls"
 _NOBODY = (
     "no client is authorised until it is there; "
     "put the PEM file there, or leave `ca` empty for the system's authorities"
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Material:
     """What there is to work with. `pairs` is empty when TLS is not possible; `problems` says why, or what else is wrong.
 
@@ -41,12 +41,6 @@ class Material:
         return any(
             each.believes_nobody for each in (self.options, *(site.options for site in self.sites.values()))
         )
-
-
-def named_files(*settings: TlsSettings) -> list[str]:
-    """The files that tls.ini names, each once; they need not exist."""
-    names = [name for each in settings for name in (*each.key, *each.cert, each.dhparam, each.ca)]
-    return list(dict.fromkeys(name for name in names if name))
 
 
 def read_material(config: Config, settings: TlsSettings, now: datetime | None = None) -> Material:

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from OpenSSL import SSL
-
-from mta.net.openssl_layer import words
+from mta.record import record
 
 if TYPE_CHECKING:
-    from mta.net.dane import Tlsa
     from mta.net.tls_client import TlsClient
+    from mta.net.tlsa import Tlsa
 
 Proof: TypeAlias = Literal["none", "pkix", "dane"]
 PolicyType: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]
 
-_CODES = SSL.X509VerificationCodes
-_EXPIRED = _CODES.ERR_CERT_HAS_EXPIRED
-# RFC 8460 4.3.1: the chain leads to nobody whom we trust.
-_NOT_TRUSTED = frozenset(
-    {
-        _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT,
-        _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-        _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN,
-        _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-        _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-        _CODES.ERR_CERT_UNTRUSTED,
-        _CODES.ERR_INVALID_CA,
-        _CODES.ERR_INVALID_PURPOSE,
-    }
-)
 
-
-@dataclass(frozen=True, slots=True)
+@record
 class TlsFault:
     """Why TLS is not what it should be. kind: the word of RFC 8460 4.3; reason: one line for people."""
 
@@ -44,19 +26,7 @@ class TlsFault:
         return self.reason
 
 
-def fault_of(code: int, reason: str = "") -> TlsFault:
-    """The fault that an error code of OpenSSL's chain verification stands for."""
-    kind = (
-        "certificate-expired"
-        if code == _EXPIRED
-        else "certificate-not-trusted"
-        if code in _NOT_TRUSTED
-        else "validation-failure"
-    )
-    return TlsFault(kind, reason or words(code))
-
-
-@dataclass(frozen=True, slots=True)
+@record
 class PolicyFacts:
     """The policy that a host was held to, as a report names it (RFC 8460 4.4)."""
 
@@ -66,7 +36,7 @@ class PolicyFacts:
     mx_patterns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsSecurity:
     """What a policy asks of one host, beyond NextHop.tls, which says whether there must be TLS at all.
 
@@ -87,7 +57,7 @@ class TlsSecurity:
     facts: PolicyFacts = field(default=PolicyFacts(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsOutcome:
     """What came of TLS at one connection.
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives import hashes
-
 from mta.config.problem import ConfigError
 from mta.config.schema import TlsSettings
-from mta.net.certificates import names_in
-from mta.net.ip import ip_in_list
-from mta.net.tls_contexts import Contexts, Demand
-from mta.net.tls_material import DIRECTORY, Material, named_files, read_material
-from mta.net.tls_server_layer import ServerTlsLayer
+from mta.net.tls_files import DIRECTORY, is_set_up, named_files
 
 if TYPE_CHECKING:
     from mta.config import Config
     from mta.logger import Logger
+    from mta.net.tls_material import Material
+    from mta.net.tls_server_layer import ServerTlsLayer
+    from mta.net.tls_sessions import TlsSessions
 
 ORIGIN = "tls"
-_REMEMBERED = 10_000
 
 
 class TlsServer:
@@ -33,8 +29,7 @@ class TlsServer:
         self._config = config
         self._logger = logger
         self._followed: set[str] = set()
-        self._contexts: dict[Demand, Contexts] = {}
-        self._verified: set[tuple[str, bytes]] = set()
+        self._sessions: TlsSessions | None = None
         self._settings = config.settings(TlsSettings, on_change=self._on_settings)
         config.named(TlsSettings, on_change=self._on_files)
         config.get_dir(DIRECTORY, on_change=self._on_files)
@@ -43,56 +38,24 @@ class TlsServer:
     @property
     def usable(self) -> bool:
         """True when there is a certificate, so that TLS can be offered."""
-        return bool(self._contexts)
+        return self._sessions is not None
 
     def layer(self, port: int, ip: str = "") -> ServerTlsLayer:
         """A new session for a client that came from `ip` to `port`. Raises OSError when there is no usable certificate."""
-        contexts = self._contexts.get(self._demand(port, ip))
-        if contexts is None:
+        if self._sessions is None:
             raise OSError("there is no usable certificate")
-        return ServerTlsLayer(contexts)
-
-    def _demand(self, port: int, ip: str) -> Demand:
-        settings = self._settings
-        if ip_in_list(ip, settings.authorized_hosts_exclude):
-            return Demand.NEVER
-        if port in settings.require_authorized or ip_in_list(ip, settings.authorized_hosts):
-            return Demand.ALWAYS
-        return Demand.AS_SET
+        return self._sessions.layer(self._settings, port, ip)
 
     def fits(self, layer: ServerTlsLayer, ip: str) -> bool:
         """False when clients from `ip` need a certificate for certain names, and that of this session has none of them."""
-        if ip_in_list(ip, self._settings.authorized_hosts_exclude):
-            return True
-        lists = [names for host, names in self._settings.authorized_hosts.items() if ip_in_list(ip, (host,))]
-        wanted = {name.lower() for names in lists for name in names}
-        certificate = layer.peer_certificate
-        return not wanted or (certificate is not None and not wanted.isdisjoint(names_in(certificate)))
+        return self._sessions is not None and self._sessions.fits(self._settings, layer, ip)
 
     def verified(self, layer: ServerTlsLayer) -> bool:
         """True when the client has a certificate that could be verified. Once for each session, after the handshake.
 
-        In a session that is resumed the certificate is the one it began with, and what became of it then still counts,
-        for the same server name: another may have other authorities. Raises OSError when one was necessary.
+        Raises OSError when one was necessary.
         """
-        verified = self._is_verified(layer)
-        if layer.verdict.choice.insists and not verified:
-            raise OSError("the client has no certificate that can be verified")
-        return verified
-
-    def _is_verified(self, layer: ServerTlsLayer) -> bool:
-        certificate = layer.peer_certificate
-        if certificate is None:
-            return False
-        fingerprint = layer.verdict.choice.scope, certificate.fingerprint(hashes.SHA256())
-        if not layer.verdict.asked:
-            return fingerprint in self._verified
-        if layer.verdict.error:
-            return False
-        if len(self._verified) >= _REMEMBERED:
-            self._verified.clear()
-        self._verified.add(fingerprint)
-        return True
+        return self._sessions is not None and self._sessions.verified(layer)
 
     # -- the files ----------------------------------------------------------------------------------------------------
 
@@ -105,6 +68,10 @@ class TlsServer:
 
     def _load(self) -> None:
         self._follow()
+        if not self.usable and not is_set_up(self._config):
+            return
+        from mta.net.tls_material import read_material
+
         material = read_material(self._config, self._settings)
         for problem in material.problems:
             self._logger.error(str(problem), origin=ORIGIN)
@@ -117,15 +84,10 @@ class TlsServer:
 
     def _use(self, material: Material) -> None:
         reloading = self.usable
-        settings = self._settings
-        demands = {
-            Demand.AS_SET: True,
-            Demand.ALWAYS: settings.require_authorized or settings.authorized_hosts,
-            Demand.NEVER: settings.authorized_hosts_exclude,
-        }
-        args = (material.options, material.pairs, material.defaults, material.sites)
-        self._contexts = {demand: Contexts(*args, demand) for demand, needed in demands.items() if needed}
-        self._verified = set()
+        # With cryptography and pyOpenSSL; a server without certificates starts without them.
+        from mta.net.tls_sessions import TlsSessions
+
+        self._sessions = TlsSessions(material, self._settings)
         if reloading:
             names = sorted({name for pair in material.pairs for name in pair.names})
             self._logger.notice("certificates read again", {"names": names}, origin=ORIGIN)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from email.message import Message
 
 from mta.outbound.bounce_mime import inner, text_part, verbatim_part
-from mta.outbound.bounce_report import Original
+from mta.outbound.bounce_report import MAX_HEADER, Original
 
-MAX_HEADER = 32 * 1024  # bytes of the original header that are sent back
 MAX_OCTETS = 998  # in a line, RFC 5321 4.5.3.1.6
 
 

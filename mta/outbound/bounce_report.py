@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from mta.outbound.outcome import Outcome
+from mta.record import record
 from mta.smtp.address import Address
+
+MAX_HEADER = 32 * 1024  # bytes of the original header that are sent back
 
 
 class Kind(Enum):
@@ -18,7 +21,7 @@ class Kind(Enum):
     DELIVERED = "delivery report"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Templates:
     """The operator's words, as lines. text: header fields, an empty line, the body; html: that body as HTML, or nothing;
     image: a MIME part with its own header, or nothing.
@@ -29,7 +32,7 @@ class Templates:
     image: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Original:
     """The message that a report is about, in SMTP form (dots stuffed): its header, and all of it if it is to go back whole."""
 
@@ -37,7 +40,7 @@ class Original:
     whole: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """What one report says.
 

@@ -10,9 +10,7 @@ from mta.config.schema import OutboundSettings
 from mta.connection import new_uuid
 from mta.message.header import split_header
 from mta.message.trace import message_id
-from mta.outbound.bounce import build
-from mta.outbound.bounce_original import MAX_HEADER
-from mta.outbound.bounce_report import Kind, Original, Report, Templates
+from mta.outbound.bounce_report import MAX_HEADER, Kind, Original, Report, Templates
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import Outcome
 from mta.outbound.spool_errors import SpoolError
@@ -59,6 +57,8 @@ class Bouncer:
 
         retry_until: when delivery will be given up, seconds since 1970, for a delay warning.
         """
+        from mta.outbound.bounce import build  # it brings the package email: no banner waits for that
+
         todo = hmail.todo
         report = Report(
             kind=kind,

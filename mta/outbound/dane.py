@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mta.net.dane import Tlsa, usable
 from mta.net.dns import LookupFailed, NotFound, Resolver
+from mta.net.tlsa import Tlsa, usable
+from mta.record import record
 
 DaneStatus: TypeAlias = Literal["absent", "usable", "unusable", "bogus"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DaneAnswer:
     """absent: DANE says nothing; usable: TLS proved by `tlsa`; unusable: TLS, proved by nothing; bogus: send nothing.
 

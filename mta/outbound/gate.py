@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import Literal
+
+from mta.record import record
 
 Kind = Literal[
     "DNS failure",
@@ -30,7 +31,7 @@ _CAUSES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gate:
     """One thing that a message waits for. until: seconds since 1970 when it opens by itself, None when nobody knows."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -14,6 +13,7 @@ from mta.net.tls_security import TlsFault
 from mta.outbound.sts_cache import Known, StsCache, is_domain
 from mta.outbound.sts_fetch import StsFetcher, StsFetchFailed
 from mta.outbound.sts_policy import StsPolicy, policy_id
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.logger import Logger
@@ -23,7 +23,7 @@ REFRESH_SECONDS = 86_400  # RFC 8461 10.2: ask again once a day even if the id i
 _MAX_FAILURES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StsAnswer:
     """The policy that binds us, None when there is none. fault: a fetch that failed just now."""
 

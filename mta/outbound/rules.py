@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from mta.config.envelopes import ANY, NULL_SENDER
 from mta.config.schema import OutboundRouteSettings
@@ -12,6 +11,7 @@ from mta.net.next_hop import NextHop, TlsPolicy
 from mta.outbound.smarthost import SmarthostError, hops_of, tls_of
 from mta.outbound.sources import Pool, pool_named
 from mta.plugin.domains import domain_key
+from mta.record import record
 from mta.smtp.address import Address
 
 
@@ -54,7 +54,7 @@ class Senders:
         return sender.host in self._domains or (sender.user.lower(), sender.host) in self._addresses
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """One route. recipients, senders: None fits everybody; hops: none means the MX, tls is for it; helo: "" for the pool's."""
 

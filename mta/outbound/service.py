@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from gevent import Greenlet, spawn
 
-from mta.config.bounce_rules import parse_rules
+from mta.config.bounce_rules import BounceRules
 from mta.config.schema import LimitSettings
 from mta.events import Events
 from mta.net.client_pool import ClientPool
@@ -102,7 +102,7 @@ class Outbound:
             self._waits_for,
             me=me,
             settings=settings,
-            rules=parse_rules(bounce_rules),
+            rules=BounceRules(bounce_rules),
             events=events,
         )
         self._sites = Sites(
@@ -204,10 +204,13 @@ class Outbound:
 
     def set_bounce_rules(self, lines: Sequence[str]) -> None:
         """Take over changed rules; when one of them is none, those before stay in force."""
+        rules = BounceRules(lines)
         try:
-            self._settler.rules = parse_rules(lines)
+            rules.all  # noqa: B018  (read now)
         except ValueError as error:
             self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
+        else:
+            self._settler.rules = rules
 
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings; what they say about next hops is left as it was when it can not be used."""

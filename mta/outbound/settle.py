@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from mta.config.bounce_rules import BounceRule, classify
+from mta.config.bounce_rules import BounceRules
 from mta.config.schema import OutboundSettings
 from mta.events import Events
 from mta.logger import NOTICE, Logger
@@ -33,6 +33,7 @@ from mta.outbound.todo import Todo
 from mta.plugin.outcome import Deferral, Failure, Receipt
 from mta.plugin.runner import HookRunner
 from mta.plugin.verdict import CONT, DENYSOFT
+from mta.record import record
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 
@@ -42,7 +43,7 @@ AT_ONCE = 1.0  # seconds; an attempt that ends so shortly before the last moment
 NO_OUTCOME = Outcome(DEFERRED, Reply(451, "the attempt ended without an answer", "4.3.0"))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Later:
     """The entry stays in the queue until due_ms (milliseconds since 1970).
 
@@ -89,7 +90,7 @@ class Settler:
         *,
         me: str,
         settings: OutboundSettings,
-        rules: Sequence[BounceRule] = (),
+        rules: BounceRules | None = None,
         events: Events | None = None,
     ) -> None:
         self.events = events or Events()
@@ -100,7 +101,7 @@ class Settler:
         self.counters = Counters()
         self._notifier = Notifier(send_report, me, settings, self.counters)
         self.waits_for = waits_for
-        self.rules = rules
+        self.rules = rules or BounceRules(())
 
     def configure(self, settings: OutboundSettings) -> None:
         """Take over changed settings."""
@@ -249,7 +250,7 @@ class Settler:
     def _category(self, why: Outcome) -> str:
         if why.expired == NO_TIME:
             return "expired"
-        return classify(self.rules, why.reply.code, why.reply.enhanced or "", why.reply.text)
+        return self.rules.classify(why.reply.code, why.reply.enhanced or "", why.reply.text)
 
     # -- deferred
 

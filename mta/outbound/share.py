@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from zlib import crc32
 
+from mta.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Share:
     """What worker number `slot` of `slots` owns: the entries whose `uniq` falls to it.
 

@@ -6,7 +6,7 @@ import errno
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from mta.config.sources import Source
 from mta.net.ip import parse_ip
 from mta.outbound.mx import NoRoute
 from mta.outbound.smarthost import SmarthostError
+from mta.record import record
 from mta.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ABSENT_SECONDS = 60.0  # until an address that was not there is tried first agai
 MAX_ABSENT = 10_000  # remembered at a time; a plugin may name any address
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pool:
     """Addresses under a name; those of weight 0 take no mail."""
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mta.outbound.qfile import TEMPORARY
 from mta.outbound.spool_commit import HEAD_LENGTH, remove, write_file
 from mta.outbound.spool_disk import Disk
 from mta.outbound.spool_errors import CorruptEntry, EntryGone
 from mta.outbound.todo import Todo
+from mta.record import record
 
 FIRST_READ = 64 * 1024  # a file up to this size is read at once and its message kept in memory
 BLOCK = 256 * 1024
 MAX_TODO = 64 * 1024 * 1024  # some hundred thousand recipients; more is a torn length field
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """What a queue file holds. size: bytes of the message; message: all of it if the file is small, else None.
 

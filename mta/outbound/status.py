@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from mta.outbound.spool_entry import read_block, read_entry
 from mta.outbound.spool_errors import CorruptEntry, EntryGone, SpoolError, describe
 from mta.outbound.spool_message import EntryMessage
 from mta.outbound.todo import Todo
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueuedEntry:
     """One entry and its envelope; size: bytes of its message."""
 
@@ -31,7 +31,7 @@ class QueuedEntry:
         return f"Q: {self.name} rcpt:{len(todo.rcpt_to)} from:{todo.mail_from} domain:{todo.domain}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueueStat:
     """How many entries a queue directory has."""
 

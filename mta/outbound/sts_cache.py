@@ -12,10 +12,10 @@ import re
 import tempfile
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 
 from mta.outbound.sts_policy import MAX_AGE, StsInvalid, StsPolicy, parse_policy
+from mta.record import record
 
 MAX_KNOWN = 10_000
 LEFT_OVER = 3600.0  # seconds after which nobody, in this process or another, is still writing a file
@@ -23,7 +23,7 @@ _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-
 _MAX_DOMAIN = 244  # `mta-sts.` in front of it is a domain name still
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known:
     """A policy with the id of its TXT record; fetched: when, in seconds since 1970."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import threading
 from collections.abc import Callable
-from email.message import Message
+from typing import TYPE_CHECKING
 
 from mta.net.dns import LookupFailed
 from mta.outbound.sts_policy import MAX_BYTES, StsInvalid, StsPolicy, parse_policy
+
+if TYPE_CHECKING:
+    import http.client
+    from email.message import Message
 
 PATH = "/.well-known/mta-sts.txt"
 HTTPS_PORT = 443
@@ -43,6 +46,8 @@ class StsFetcher:
 
     def fetch(self, domain: str) -> StsPolicy:
         """The policy of the domain. Raises StsFetchFailed."""
+        from http.client import HTTPException  # it brings the package email: no banner waits for that
+
         host = f"mta-sts.{domain}"
         try:
             return parse_policy(_text(self._get(host), host))
@@ -50,7 +55,7 @@ class StsFetcher:
             raise StsFetchFailed(f"the policy of {host}: {error}", "sts-policy-invalid") from None
         except ssl.SSLError as error:
             raise StsFetchFailed(f"{host}: {_why(error)}", _kind_of(error)) from None
-        except (OSError, ValueError, http.client.HTTPException, LookupFailed) as error:
+        except (OSError, ValueError, HTTPException, LookupFailed) as error:
             raise StsFetchFailed(f"{host}: {_why(error)}") from None
 
     def _get(self, host: str) -> tuple[Message, bytes]:
@@ -73,6 +78,8 @@ class StsFetcher:
             connection.close()
 
     def _connect(self, host: str) -> tuple[http.client.HTTPSConnection, ssl.SSLSocket]:
+        from http.client import HTTPSConnection
+
         context = self._trusting()
         failure: OSError = OSError("it has no address")
         for address in self._lookup_ip(host)[:_MAX_ADDRESSES]:
@@ -81,7 +88,7 @@ class StsFetcher:
             except OSError as error:
                 failure = error
                 continue
-            connection = http.client.HTTPSConnection(host, self._port, context=context)
+            connection = HTTPSConnection(host, self._port, context=context)
             connection.sock = sock = _encrypted(plain, context, host)
             return connection, sock
         raise failure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from mta.net.host_names import matches
+from mta.record import record
 
 Mode: TypeAlias = Literal["enforce", "testing", "none"]
 
@@ -31,7 +31,7 @@ class StsInvalid(ValueError):
     """A policy that breaks the rules; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StsPolicy:
     """The policy of one domain. mx: patterns of its mail hosts; max_age: seconds."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from mta.outbound.spool_errors import describe
+from mta.record import record
 
 FILE = "suspensions.json"
 EVERYTHING = "*"
@@ -19,7 +20,7 @@ class SuspensionsError(Exception):
     """The file of suspensions can not be read or written; the text is one line that says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suspension:
     """No mail goes to `scope`, a site or domain or EVERYTHING. until: seconds since 1970, None: until somebody resumes it."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from mta.net.dane import DANE_TA
 from mta.net.smtp_starttls import BY_CONFIGURATION
 from mta.net.tls_security import PolicyFacts, Proof, TlsFault, TlsSecurity
+from mta.net.tlsa import DANE_TA
 from mta.outbound.dane import ABSENT, DaneAnswer
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.net.next_hop import NextHop
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mta.outbound.sts_policy import StsPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Demands:
     """All that is asked of one hop. mx: the DNS named it for `domain`, and nobody else; mx_secure: DNSSEC vouches for that.
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from email.encoders import encode_base64
-from email.message import Message
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mta.outbound.tls_tally import Policy, PolicyTally
+from mta.record import record
 
 VERSION = "v=TLSRPTv1"
 MAX_TARGETS = 4  # of one domain; more would make us their megaphone
-_POLICY = Message().policy.clone(linesep="\r\n")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sender:
     """Who reports. submitter: our host name; contact: an address for questions."""
 
@@ -29,7 +25,7 @@ class Sender:
     contact: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsReport:
     """What one domain is told about one day. report_id: unique, without brackets."""
 
@@ -127,41 +123,6 @@ def _failure(kind: str, host: str, ip: str, reason: str, count: int) -> dict[str
         "failure-reason-code": reason,
     }
     return {key: value for key, value in details.items() if value != ""}
-
-
-def message(report: TlsReport, sender: Sender, mailboxes: Sequence[str], now: datetime) -> bytes:
-    """The report as a mail (RFC 8460 5.3) with CRLF line ends, dots not stuffed."""
-    mail = _part("multipart/report", report_type="tlsrpt")
-    mail["From"] = sender.contact
-    mail["To"] = ", ".join(mailboxes)
-    mail["Subject"] = (
-        f"Report Domain: {report.domain} Submitter: {sender.submitter} Report-ID: <{report.report_id}>"
-    )
-    mail["Date"] = format_datetime(now)
-    mail["Message-Id"] = f"<{report.report_id}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail["TLS-Report-Domain"] = report.domain
-    mail["TLS-Report-Submitter"] = sender.submitter
-    # Their TLS may be what is broken, and this is how they shall learn it (RFC 8689 5).
-    mail["TLS-Required"] = "No"
-    text = f"This is a report about TLS in mail sent to {report.domain} on {report.day:%Y-%m-%d}, from {sender.organisation}.\n"
-    body = _part("text/plain")
-    body.set_payload(text, "us-ascii" if text.isascii() else "utf-8")
-    mail.attach(body)
-    attachment = _part("application/tlsrpt+gzip")
-    attachment.set_payload(content(report, sender))
-    encode_base64(attachment)
-    attachment.add_header("Content-Disposition", "attachment", filename=report.file_name(sender.submitter))
-    mail.attach(attachment)
-    return mail.as_bytes()
-
-
-def _part(content_type: str, **params: str) -> Message:
-    """An empty part, as email.mime has them, which is not loaded: see bounce_mime."""
-    part = Message(policy=_POLICY)
-    part.add_header("Content-Type", content_type, **params)
-    part["MIME-Version"] = "1.0"
-    return part
 
 
 def _stamp(moment: datetime) -> str:

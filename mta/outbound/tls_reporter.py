@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import random
 import ssl
 import time
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mta.net.dns import LookupFailed, NotFound, Resolver
 from mta.outbound.tls_diary import TlsDiary
-from mta.outbound.tls_report import Sender, TlsReport, content, mailbox, message, targets
+from mta.outbound.tls_report import Sender, TlsReport, content, mailbox, targets
 from mta.outbound.tls_tally import TlsTally
 from mta.smtp.address import Address, AddressError
 
@@ -134,6 +133,8 @@ class TlsReporter:
                 )
         if not rcpts:
             return False
+        from mta.outbound.tls_report_mail import message  # once a day, and it brings the package email
+
         data = message(report, sender, [rcpt.address for rcpt in rcpts], datetime.now(UTC))
         reply = self._send(Address.parse(sender.contact), rcpts, data)
         self._tell(report, ", ".join(map(str, rcpts)), str(reply))
@@ -141,12 +142,14 @@ class TlsReporter:
 
     def _post(self, report: TlsReport, sender: Sender, uri: str) -> bool:
         """RFC 8460 5.4; a redirect is not followed."""
+        from http.client import HTTPException, HTTPSConnection  # once a day, and not before the banner
+
         parts = urlsplit(uri)
         if parts.scheme != "https":
             return False
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            connection = http.client.HTTPSConnection(
+            connection = HTTPSConnection(
                 parts.hostname or "", parts.port, timeout=HTTP_SECONDS, context=self._context
             )
             try:
@@ -156,7 +159,7 @@ class TlsReporter:
                 status = connection.getresponse().status
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             self._tell(report, uri, f"failed: {error}")
             return False
         self._tell(report, uri, f"HTTP status {status}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from mta.net.tls_security import PolicyType
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsResult:
     """One session with an MX, or one policy that could not be had (receiving_mx is "" then).
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.config.schema import TlsSettings
 from mta.net.ip import parse_ip, parse_network
 from mta.net.next_hop import NextHop
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostList:
     """Addresses, networks, host names and domains, as force_tls_hosts[] has them."""
 
@@ -28,7 +28,7 @@ class HostList:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsRules:
     """What the operator says. forced, avoided: hosts; verify: no TLS with a certificate that proves nothing."""
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mta.config.problem import ConfigError
 from mta.config.schema import TlsSettings
 from mta.net.no_tls import NoTlsHosts
-from mta.net.tls_client_material import client_files, read_clients
-from mta.net.tls_material import DIRECTORY
+from mta.net.tls_files import DIRECTORY, client_files, is_written
 from mta.outbound.mta_sts import MtaSts
 from mta.outbound.sts_cache import StsCache
 from mta.outbound.sts_fetch import StsFetcher
@@ -45,12 +44,24 @@ def open_policies(
     sts = MtaSts(resolver, fetcher, StsCache(state / STS_DIRECTORY), logger)
     policies = TlsPolicies(resolver, NoTlsHosts(logger), sts, security=security, on_tls_result=on_tls_result)
     _Follower(config, logger, policies)  # the configuration holds it
-    if security.dane == "ad" and not policies.heeds_dane:
+    return policies
+
+
+def prepare_client(policies: TlsPolicies) -> None:
+    """Make the client with default settings, if that is the one: it reads the authorities of the system."""
+    if policies.clients is None:
+        from mta.net.tls_client import default_client
+
+        default_client()
+
+
+def tell_of_dane(policies: TlsPolicies, logger: Logger) -> None:
+    """Log when DANE is asked for and not done. For this the name servers must be known, which takes a while at first."""
+    if policies.security.dane == "ad" and not policies.heeds_dane:
         logger.info(
             "DANE is not heeded: the name servers are on other machines (outbound.ini [security] dns_trusted)",
             origin=ORIGIN,
         )
-    return policies
 
 
 class _Follower:
@@ -73,6 +84,12 @@ class _Follower:
     def _load(self, _: Any = None) -> None:
         for name in client_files(self._settings):
             self._follow(name)
+        if not is_written(self._config):
+            self._policies.clients = None  # whoever needs one takes the client with default settings
+            return
+        # With cryptography and pyOpenSSL, which may wait until the server serves otherwise.
+        from mta.net.tls_client_material import read_clients
+
         clients, problems = read_clients(self._config, self._settings)
         for problem in problems:
             self._logger.error(str(problem), origin=ORIGIN)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from mta.notes import Notes
 from mta.outbound.spool_errors import CorruptEntry
+from mta.record import record
 from mta.smtp.address import Address, AddressError
 
 MAX_TIME_MS = 1 << 53
@@ -41,7 +42,7 @@ def _encoder() -> Callable[[object], str]:
 _json = _encoder()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeliverBy:
     """When a mail shall have been delivered (RFC 2852): moment in seconds since 1970.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from mta.plugin.verdict import Code
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Denial:
     """One rejection: what was answered, by whom, and in which hook with which arguments."""
 

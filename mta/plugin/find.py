@@ -6,26 +6,30 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
 from itertools import count
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
 
 from mta.paths import PLUGINS
 from mta.plugin.errors import PluginError
 from mta.plugin.hooks import Plugin
 from mta.plugin.names import is_plugin_name
+from mta.plugin.packages import GROUP, offered
+from mta.record import record
 
-GROUP = "haraka.plugins"
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 NOT_FOUND = "No plugin with this name found"
 
 _serial = count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """Where plugins are looked for: the directories `own`, then installed packages, then `bundled`."""
 
@@ -37,7 +41,7 @@ class Places:
         return ", ".join([*map(str, self.own), packages, str(self.bundled)])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A plugin's code before it is imported. file: its source; package: the Python package it belongs to, "" for none."""
 
@@ -86,7 +90,7 @@ def plugin_in(path: Path) -> Found:
 
 
 def _in_packages(name: str) -> Iterator[Found]:
-    for point in entry_points(group=GROUP, name=name):
+    for point in offered(name):
         spec = _spec_of(point)
         file = Path(spec.origin) if spec is not None and spec.origin else Path(point.module)
         package = spec.parent or "" if spec is not None else ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mta.plugin.find import Found, Places, find_plugin
 from mta.plugin.hooks import Plugin
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Import:
     """What is being imported: where its bases are looked for, and which files are on the way already."""
 

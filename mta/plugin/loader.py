@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from mta.plugin.hooks import Plugin
 from mta.plugin.inherit import import_class
 from mta.plugin.names import Listed, is_plugin_name, read_line, replaced
 from mta.plugin.resources import config_directories
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.config import Config
@@ -72,7 +73,7 @@ def current_names(lines: Iterable[str], logger: Logger) -> list[Listed]:
     return list(current.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Loader:
     config: Config
     logger: Logger

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.net.next_hop import NextHop
+from mta.record import record
 from mta.smtp.address import Address
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deferral:
     """These recipients are tried again in `delay` seconds, because of `err`.
 
@@ -23,7 +23,7 @@ class Deferral:
     category: str = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """These recipients will never be delivered; their sender is about to be told `err`.
 
@@ -38,7 +38,7 @@ class Failure:
     deferred: Sequence[Address] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Receipt:
     """A next hop took the message for these recipients.
 

@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gevent import get_hub, monkey
@@ -19,6 +18,7 @@ from gevent.lock import Semaphore
 
 from mta.connection import ClientGone
 from mta.plugin.program_pipes import Inlet, Outlets
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.connection import Connection
@@ -54,7 +54,7 @@ class OutputTooLarge(ProgramError):
     """It was killed because it wrote too much."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """A program that has ended by itself. code: its exit status, negative when a signal ended it (-9: SIGKILL)."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.util import find_spec
 from typing import Any, Final
 
+from mta.record import record
 from mta.smtp.reply import Reply
 from mta.smtp.sasl_server import BadResponse, Claim
 
@@ -26,7 +27,7 @@ Lookup = Callable[[str], "ScramCredentials"]
 Binding = Callable[[str], "bytes | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScramCredentials:
     """What a server keeps instead of a password (RFC 5802 3): nobody can log in with it who reads it."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Watchdog:
         self._stuck = max(stuck, limit)
         self._stopped = _make_lock()
         self._hold: _Hold | None = None
+        self._excused = False
+        self._excused_until = 0.0
 
     def start(self) -> None:
         """Begin; needs gevent's default loop, libev, and watches nothing on another."""
@@ -81,6 +84,16 @@ class Watchdog:
             self._stopped.release()
             self.turns.stop()
 
+    @contextmanager
+    def excusing(self) -> Iterator[None]:
+        """Report nobody as long as the block lasts: the server itself loads something."""
+        self._excused = True
+        try:
+            yield
+        finally:
+            self._excused_until = time.monotonic()  # what else is done in this turn counts from here
+            self._excused = False
+
     def as_values(self) -> dict[str, Any]:
         """As JSON values: `plugins` of Holds, and all of Turns."""
         return {"plugins": self.holds.as_values(), **self.turns.as_values()}
@@ -96,10 +109,10 @@ class Watchdog:
         now = time.monotonic()
         frame = sys._current_frames().get(self._watched)
         turn = self._loop.iteration
-        if frame is None or frame.f_code is WAITING:
+        if frame is None or frame.f_code is WAITING or self._excused:
             self._hold = None
         elif self._hold is None or turn != self._turn:
-            self._hold = _Hold(self.turns.began, holder(frame))
+            self._hold = _Hold(max(self.turns.began, self._excused_until), holder(frame))
         self._turn = turn
         if frame is None or self._hold is None:
             return self._limit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import FrameType
 
 from mta.plugin.log_args import uuid_of
 from mta.plugin.log_hook import LogHook
 from mta.plugin.runner import HookRunner
+from mta.record import record
 
 CORE = "core"  # what is no plugin's
 ASK = HookRunner._ask.__code__
@@ -18,7 +18,7 @@ SHOW = LogHook._show.__code__
 _of_file = re.compile(r"haraka_plugin_\d+_(\w[^.]*)").match  # how `find` calls the module of a plugin's file
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Whereabouts:
     """plugin: its name, or CORE. hook: "" outside one. at: `file:line` of the plugin, or of the server. inside: the function
     that was called there and its `file:line`, when that is somebody else's, such as a library's."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mta.config import Config
 from mta.config.schema import QUEUE_DIR, HttpSettings, SmtpSettings
+from mta.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fixed:
     """The settings as they are when the master starts, by what an operator calls them."""
 

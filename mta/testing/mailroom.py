@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack, cast
 
 from mta.config.schema import OutboundSettings
@@ -17,6 +16,7 @@ from mta.outbound.qfile import QueueFileName, QueueNamer
 from mta.outbound.submit import Submitter
 from mta.plugin.hooks import Params, Plugin
 from mta.plugin.verdict import OK, Answer
+from mta.record import record
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
 from mta.transaction import Transaction
@@ -34,7 +34,7 @@ ANYWHERE = "*"
 LAST = 100  # the lowest priority: every plugin under test is asked before
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueuedMail:
     """A mail that was answered with 250, as it was kept: with trace fields, dots not stuffed.
 

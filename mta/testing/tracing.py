@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mta.plugin.verdict import Verdict, as_verdict
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.plugin.runner import HookRunner
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _clock = time.perf_counter
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """One call of one plugin's method.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
+
+from mta.record import record
 
 if TYPE_CHECKING:
     from mta.http.site import HttpSite
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """An HTTP answer: status such as 200, headers by lower-case name, body."""
 

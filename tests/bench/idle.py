@@ -46,6 +46,7 @@ def once(name: str, directory: Path, count: int, held: list[hub.Part]) -> list[f
     """Return memory after the banner and after EHLO, banner latency, and CPU. Raises OSError, ValueError."""
     with build(name, directory, None) as server, Crowd(server.port) as crowd:
         run(server, None, count=200, size=1024, connections=10, kept=True)
+        time.sleep(0.5)  # a server may still load what its first banner needs not
         before = server.rss_kib
         crowd.grow(count)
         time.sleep(0.5)

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mta.net.dane import Tlsa, authenticate, usable
+from mta.net.dane import authenticate
 from mta.net.tls_security import TlsFault
+from mta.net.tlsa import Tlsa, usable
 
 MX, DOMAIN = "mx.there.test", "there.test"
 HOSTS = (MX, DOMAIN)

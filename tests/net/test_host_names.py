@@ -6,7 +6,8 @@ import pytest
 import trustme
 from cryptography import x509
 
-from mta.net.host_names import matches, names
+from mta.net.certificate_names import names
+from mta.net.host_names import matches
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from mta.net.next_hop import NextHop
 from mta.outbound.bounce import build
-from mta.outbound.bounce_original import MAX_HEADER
-from mta.outbound.bounce_report import Kind, Original, Report, Templates
+from mta.outbound.bounce_report import MAX_HEADER, Kind, Original, Report, Templates
 from mta.outbound.bounce_status import diagnostic_of, final_recipient, original_recipient, status_of
 from mta.outbound.bounce_text import escaped
 from mta.outbound.outcome import DEFERRED, DELIVERED, FAILED, NO_RETRIES, NO_TIME, Outcome, Peer

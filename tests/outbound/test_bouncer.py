@@ -10,8 +10,7 @@ from email.message import Message
 import pytest
 
 from mta.config.schema import OutboundSettings, ReportSettings
-from mta.outbound.bounce_original import MAX_HEADER
-from mta.outbound.bounce_report import Kind
+from mta.outbound.bounce_report import MAX_HEADER, Kind
 from mta.outbound.bouncer import Bouncer, original_of
 from mta.outbound.hmail import HMail
 from mta.outbound.outcome import of_reply

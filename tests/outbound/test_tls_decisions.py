@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mta.config.schema import OutboundTlsSettings, TlsSettings
-from mta.net.dane import Tlsa
 from mta.net.next_hop import NextHop
+from mta.net.tlsa import Tlsa
 from mta.outbound.dane import DaneAnswer
 from mta.outbound.sts_policy import StsPolicy
 from mta.outbound.tls_demands import Demands, decide

@@ -18,7 +18,8 @@ import trustme
 from mta.logger import INFO, Logger
 from mta.net.dns import Resolver
 from mta.outbound.tls_diary import TlsDiary
-from mta.outbound.tls_report import Sender, TlsReport, content, message, targets
+from mta.outbound.tls_report import Sender, TlsReport, content, targets
+from mta.outbound.tls_report_mail import message
 from mta.outbound.tls_reporter import TlsReporter
 from mta.outbound.tls_result import TlsResult
 from mta.outbound.tls_tally import MAX_DOMAINS, MAX_FAILURES, MAX_POLICIES, TlsTally

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 
 from mta.paths import PLUGINS
-from mta.plugin import find
 from mta.plugin.loader import current_names, load_plugins
 from mta.plugin.names import DEPRECATED
+from mta.plugin.packages import GROUP
 from tests.support.house import GOOD
 from tests.support.plugins import StandInServer, config_of, connection_from, logger_and_lines
 
@@ -51,9 +50,10 @@ def installed(house, monkeypatch):
     """An installed package that offers the plugin `packaged` by its entry point."""
     house.write("site/pkg_for_test/__init__.py", "")
     house.good("site/pkg_for_test/plugin.py", "package")
-    point = EntryPoint("packaged", "pkg_for_test.plugin", find.GROUP)
+    info = "site/pkg_for_test-1.0.dist-info"
+    house.write(f"{info}/METADATA", "Metadata-Version: 2.1\nName: pkg-for-test\nVersion: 1.0\n")
+    house.write(f"{info}/entry_points.txt", f"[{GROUP}]\npackaged = pkg_for_test.plugin\n")
     monkeypatch.syspath_prepend(str(house.root / "site"))
-    monkeypatch.setattr(find, "entry_points", lambda group, name: [point] if name == "packaged" else [])
     yield house
     for name in ("pkg_for_test", "pkg_for_test.plugin"):
         sys.modules.pop(name, None)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mta.config.bounce_rules import parse_rules
+from mta.config.bounce_rules import BounceRules
 from mta.config.schema import OutboundSettings
 from mta.net.next_hop import NextHop
 from mta.outbound.bouncer import Bouncer
@@ -82,7 +82,7 @@ class Desk:
             lambda domain: self.waits,
             me="relay.test",
             settings=settings,
-            rules=parse_rules(rules),
+            rules=BounceRules(rules),
         )
 
     def send(self, mail_from, rcpts, contents, _hmail):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import (
@@ -14,12 +14,13 @@ from mta.config.kinds import (
     whole,
 )
 from mta.config.spec import Settings, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExtensionSettings(Settings):
     """connection.ini [extensions]: what is offered in the reply to EHLO."""
 
@@ -40,7 +41,7 @@ class ExtensionSettings(Settings):
     help: bool = setting("extensions", "help", FLAG, True, "Offer HELP, which lists the commands.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectionSettings(Settings):
     """connection.ini: what a client may do, and what it is told."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import FLAG, LIST, TEXT, whole
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
@@ -36,7 +37,7 @@ def _targets() -> dict[str, str]:
     return dict(PHISH_TARGETS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HeadersSettings(Settings):
     """headers.ini: what is looked at in the header of a message, and what it is refused for."""
 

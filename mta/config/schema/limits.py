@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import FLAG, RATE_OR_NONE, SECONDS, TEXT, whole
 from mta.config.rate import Rate
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
@@ -21,7 +22,7 @@ def _this_machine() -> dict[str, Rate]:
     return {"127": Rate(0, 60)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LimitPluginSettings(Settings):
     """limit.ini: how much one client, sender or recipient may do."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import FLAG, LEVEL, LIST, TEXT, choice, whole
 from mta.config.log_kinds import FACILITY, LEVEL_OR_SAME, RELABEL, SYSLOG_SERVER
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
@@ -16,7 +17,7 @@ _WANTED = "Records up to this level are taken."
 _ALWAYS_OK = "What this plugin takes is not written to standard output as well."
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EventSettings(Settings):
     """log.ini [events]: one JSON record for each thing that happens to a mail, see docs/Events.md."""
 
@@ -24,7 +25,7 @@ class EventSettings(Settings):
     headers: tuple[str, ...] = setting("events", "headers", LIST, (), "Header fields of a message, besides its Message-Id, that the event about its data shows.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSettings(Settings):
     """log.ini: what is logged, and how. `level` is an upper-case name."""
 
@@ -39,7 +40,7 @@ class LogSettings(Settings):
     relabel: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("relabel", "", RELABEL, {}, "One line for each plugin, or other source, whose lines get another level: so many steps less (+) or more (-) important, or one level for all.")})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingWarnSettings(Settings):
     """logging_warn.ini: lines on standard error."""
 
@@ -49,21 +50,21 @@ class LoggingWarnSettings(Settings):
     always_ok: bool = setting("main", "always_ok", FLAG, False, _ALWAYS_OK)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingConnectionIdSettings(LoggingWarnSettings):
     """logging_connection_id.ini: lines on standard error that begin with the uuid of the connection."""
 
     FILE: ClassVar[str] = "logging_connection_id.ini"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingTransactionIdSettings(LoggingWarnSettings):
     """logging_transaction_id.ini: lines on standard error that begin with the uuid of the transaction."""
 
     FILE: ClassVar[str] = "logging_transaction_id.ini"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingAdaptiveSettings(Settings):
     """logging_adaptive.ini: how much is written about a mail once its fate is known."""
 
@@ -78,7 +79,7 @@ class LoggingAdaptiveSettings(Settings):
     max_total_kb: int = setting("main", "max_total_kb", whole(1, 16_777_216), 32_768, "The same for all connections of a process; above it, new lines are not kept.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingFileSettings(Settings):
     """logging_file.ini: lines in files."""
 
@@ -94,7 +95,7 @@ class LoggingFileSettings(Settings):
     always_ok: bool = setting("main", "always_ok", FLAG, False, _ALWAYS_OK)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SyslogSettings(Settings):
     """syslog.ini: lines for a syslog server."""
 
@@ -119,7 +120,7 @@ class SyslogSettings(Settings):
     key: str = setting("general", "key", TEXT, "", "File with its key; empty: it is in the same file.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingApacheSettings(Settings):
     """logging_apache.ini: one line for each transaction, as web servers write it."""
 
@@ -129,7 +130,7 @@ class LoggingApacheSettings(Settings):
     format: str = setting("main", "format", TEXT, '%h %l %u %t "%r" %>s %b "%{helo}" "%{uuid}"', "What a line says, see docs/plugins/logging/apache.md.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggingJournaldSettings(Settings):
     """logging_journald.ini: records for the journal of systemd."""
 

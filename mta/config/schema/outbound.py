@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import (
@@ -25,12 +25,13 @@ from mta.config.kinds import (
 from mta.config.rate import Rate
 from mta.config.sources import Source
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SmarthostSettings(Settings):
     """outbound.ini [smarthost]: hand all mail that leaves to these hosts."""
 
@@ -53,7 +54,7 @@ class SmarthostSettings(Settings):
     oauth_scope: str = setting("smarthost", "oauth_scope", TEXT, "", "Scopes to ask for, separated by blanks; what the provider documents for SMTP.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectionPoolSettings(Settings):
     """outbound.ini [connections]: connections to next hops that are kept for the next message."""
 
@@ -66,7 +67,7 @@ class ConnectionPoolSettings(Settings):
     total_idle: int = setting("connections", "total_idle", whole(0), 200, "Unused connections kept in all; one more ends the one that was used longest ago.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimeoutSettings(Settings):
     """outbound.ini [timeouts]: the minimum values of RFC 5321 4.5.3.2, where it names one."""
 
@@ -84,7 +85,7 @@ class TimeoutSettings(Settings):
     quit: int = setting("timeouts", "quit", whole(1), 5, "Seconds to wait for the reply to QUIT.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecuritySettings(Settings):
     """outbound.ini [security]: the policies of recipients' domains."""
 
@@ -95,7 +96,7 @@ class SecuritySettings(Settings):
     dns_trusted: bool = setting("security", "dns_trusted", FLAG, False, "Believe the AD bit of name servers on other machines too: they validate DNSSEC, and nobody on the way to them can forge their answers.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsReportSettings(Settings):
     """outbound.ini [tls_rpt]: daily reports about TLS to the domains that ask for them (RFC 8460)."""
 
@@ -106,7 +107,7 @@ class TlsReportSettings(Settings):
     contact: str = setting("tls_rpt", "contact", TEXT, "", "Address that reports come from, where questions can be asked; empty: postmaster at this server.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReportSettings(Settings):
     """outbound.ini [reports]: what senders are told about their mail."""
 
@@ -119,7 +120,7 @@ class ReportSettings(Settings):
     postmaster_address: str = setting("reports", "postmaster_address", ADDRESS, "", "Who gets those reports; empty: postmaster at the name of this server.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SpoolSettings(Settings):
     """outbound.ini [spool]: how mail is kept until it is delivered."""
 
@@ -130,7 +131,7 @@ class SpoolSettings(Settings):
     segment_bytes: int = setting("spool", "segment_bytes", whole(65536, 1073741824), 16777216, "Bytes after which the journal begins a new file; one is removed when all its mail is done with.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboundSettings(Settings):
     """outbound.ini: mail on its way out."""
 
@@ -160,7 +161,7 @@ class OutboundSettings(Settings):
     tls_rpt: TlsReportSettings = field(default_factory=TlsReportSettings, metadata={"group": TlsReportSettings})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LimitSettings(Settings):
     """outbound_limits.ini: how much mail goes to one place at a time."""
 
@@ -175,7 +176,7 @@ class LimitSettings(Settings):
     temp_fail_intervals: tuple[int, ...] | None = setting("main", "temp_fail_intervals", INTERVALS, None, "Waits between attempts, instead of those in outbound.ini.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboundRouteSettings(Settings):
     """outbound_routes.ini: mail that goes another way than the rest."""
 
@@ -198,7 +199,7 @@ class OutboundRouteSettings(Settings):
     bind_helo: str = setting("route", "bind_helo", TEXT, "", "What we call ourselves in EHLO; empty: as the pool or `me` says.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboundPoolSettings(Settings):
     """outbound_pools.ini: addresses of this machine that mail leaves from."""
 

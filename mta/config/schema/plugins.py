@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import (
@@ -19,12 +19,13 @@ from mta.config.kinds import (
 from mta.config.passwords import PASSWORD, StoredPassword
 from mta.config.routes import ROUTE, Route
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RelaySettings(Settings):
     """relay.ini: who may send mail through this server, and where to."""
 
@@ -36,7 +37,7 @@ class RelaySettings(Settings):
     dest_domains: bool = setting("relay", "dest_domains", FLAG, False, "Accept, pass on or refuse recipients by the domains in relay_dest_domains.ini.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RelayDestDomainsSettings(Settings):
     """relay_dest_domains.ini: what happens to mail for a domain."""
 
@@ -45,7 +46,7 @@ class RelayDestDomainsSettings(Settings):
     domains: dict[str, Route] = field(default_factory=dict, metadata={"spec": Spec("domains", "", ROUTE, {}, "One line for each destination domain: what to do with its mail, and where to send it.")})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SmtpForwardSettings(Settings):
     """smtp_forward.ini: hand each message to another server before the client gets its answer."""
 
@@ -80,7 +81,7 @@ class SmtpForwardSettings(Settings):
     check_recipient: bool = setting("main", "check_recipient", FLAG, False, "Accept recipients in domains that have a section.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthFlatFileSettings(Settings):
     """auth_flat_file.ini: users and their passwords."""
 

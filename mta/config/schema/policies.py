@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import FLAG, NETWORK, SECONDS, TEXT, WORDS, choice, whole
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
@@ -14,7 +15,7 @@ from mta.config.spec import Settings, Spec, setting
 HOOKS_TO_DELAY = ("connect", "helo", "ehlo", "mail", "rcpt", "rcpt_ok", "data", "data_post", "queue", "unrecognized_command", "vrfy", "noop", "rset", "quit", "deny")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DelayDenySettings(Settings):
     """delay_deny.ini: whose refusals wait until the recipients are known."""
 
@@ -24,7 +25,7 @@ class DelayDenySettings(Settings):
     excluded_plugins: tuple[str, ...] = setting("main", "excluded_plugins", WORDS, (), "Refusals of these do not wait, written in the same way; not read when included_plugins names some.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TarpitSettings(Settings):
     """tarpit.ini: where clients that other plugins have marked are kept waiting."""
 
@@ -33,7 +34,7 @@ class TarpitSettings(Settings):
     hooks_to_delay: tuple[str, ...] = setting("main", "hooks_to_delay", WORDS, HOOKS_TO_DELAY, "Hooks whose reply is kept back; `deny` is any refusal of a plugin.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EarlyTalkerSettings(Settings):
     """early_talker.ini: clients that speak before they were greeted."""
 
@@ -44,7 +45,7 @@ class EarlyTalkerSettings(Settings):
     ip_whitelist: dict[str, str] = field(default_factory=dict, metadata={"spec": Spec("ip_whitelist", "", TEXT, {}, "One address or network on each line: clients that are not kept waiting.", NETWORK)})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TooBusySettings(Settings):
     """toobusy.ini: when a server that is too slow already takes no more clients."""
 
@@ -54,7 +55,7 @@ class TooBusySettings(Settings):
     interval: int = setting("main", "interval", whole(16), 500, "Milliseconds between two measurements.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecordEnvelopeAddressesSettings(Settings):
     """record_envelope_addresses.ini: which envelopes are written into the header."""
 
@@ -64,7 +65,7 @@ class RecordEnvelopeAddressesSettings(Settings):
     outgoing: bool = setting("main", "outgoing", FLAG, False, "Do it with the mail of clients that may relay, too.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatusSettings(Settings):
     """status.ini: what the command STATUS may do."""
 
@@ -73,7 +74,7 @@ class StatusSettings(Settings):
     changes: bool = setting("main", "changes", FLAG, True, "Allow STATUS QUEUE DISCARD and PUSH; whoever has an account on this machine can give them.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProfileSettings(Settings):
     """profile.ini: where the time of the server goes."""
 

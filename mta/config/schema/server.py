@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Self
 
 from mta.config.kinds import (
@@ -15,12 +15,13 @@ from mta.config.kinds import (
     whole,
 )
 from mta.config.spec import Settings, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SmtpSettings(Settings):
     """smtp.ini: the server itself."""
 
@@ -53,7 +54,7 @@ class SmtpSettings(Settings):
         return replace(self, listen=(f"{self.listen_host}:{self.port}", *others))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HttpSettings(Settings):
     """http.ini: a small HTTP server for files and for the pages of plugins."""
 

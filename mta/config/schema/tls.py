@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from mta.config.kinds import (
@@ -18,12 +18,13 @@ from mta.config.kinds import (
     whole,
 )
 from mta.config.spec import Settings, Spec, setting
+from mta.record import record
 
 # A field is one line of a file and is read best as one line here.
 # fmt: off
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboundTlsSettings(Settings):
     """tls.ini [outbound]: encryption of what goes out."""
 
@@ -39,7 +40,7 @@ class OutboundTlsSettings(Settings):
     no_tls_hosts: tuple[str, ...] = setting("outbound", "no_tls_hosts", HOSTS_OR_NETWORKS, (), "Next hops that TLS is not tried with, because theirs is broken, one `no_tls_hosts[]=` each.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsRedisSettings(Settings):
     """tls.ini [redis]: a memory, shared by servers, of peers whose TLS fails."""
 
@@ -53,7 +54,7 @@ class TlsRedisSettings(Settings):
     db: int = setting("redis", "db", whole(0), 0, "Its database.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TlsSettings(Settings):
     """tls.ini: encryption of what comes in and what goes out."""
 
