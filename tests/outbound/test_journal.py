@@ -11,7 +11,7 @@ import pytest
 
 from mta.config.schema import SpoolSettings
 from mta.logger import Logger
-from mta.outbound import journal, journal_writer
+from mta.outbound import journal, journal_writer, spool_batches
 from mta.outbound.journal_name import SegmentName
 from mta.outbound.qfile import HELD_MS, SET_ASIDE, TEMPORARY, QueueFileName
 from mta.outbound.share import EVERYTHING, Share
@@ -176,6 +176,20 @@ def test_an_end_is_written_without_anybody_waiting(place: Place) -> None:
     wait_until(lambda: place.after_a_crash().found() == {})
     spool.sync()
     assert book.count("sync") == syncs + 1
+
+
+def test_ends_gather_for_a_moment_every_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_batches, "LINGER", 0.3)
+    book = Notebook()
+    spool = place.open(SteppingDisk(book))
+    names = commit(spool, *range(1, 10))
+    for first, second in zip(names[::2], names[1::2], strict=False):
+        book.calls.clear()
+        spool.forget(first)
+        gevent.sleep(0.01)
+        spool.forget(second)
+        wait_until(lambda name=second: not spool._journal.holds(name.text) and book.count("write_rest"))
+        assert book.count("write") == 1
 
 
 def test_an_end_goes_with_the_next_message(place: Place) -> None:
