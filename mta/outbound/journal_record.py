@@ -57,11 +57,12 @@ class JournalMail(NamedTuple):
 
     def head(self) -> bytes:
         """What stands before the message in the payload."""
-        named = [(name.encode(errors="surrogateescape"), todo) for name, todo in self.entries]
-        parts = [_COUNT.pack(len(named)), *[_LENGTHS.pack(len(name), len(todo)) for name, todo in named]]
-        for pair in named:
-            parts += pair
-        return b"".join(parts)
+        lengths, parts = [_COUNT.pack(len(self.entries))], list[bytes]()
+        for name, todo in self.entries:
+            encoded = name.encode(errors="surrogateescape")
+            lengths.append(_LENGTHS.pack(len(encoded), len(todo)))
+            parts += encoded, todo
+        return b"".join(lengths + parts)
 
     @staticmethod
     def decode(payload: bytes) -> JournalMail:
