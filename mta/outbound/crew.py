@@ -17,18 +17,19 @@ MAX_IDLE = 50
 class Crew:
     """work: does one job, and further ones if it likes; raises nothing."""
 
-    __slots__ = ("_ending", "_group", "_idle", "_work")
+    __slots__ = ("_ending", "_group", "_idle", "_loop", "_work")
 
     def __init__(self, work: Callable[[Job], None]) -> None:
         self._work = work
         self._group = Group()
         self._idle: list[Any] = []
         self._ending = False
+        self._loop = get_hub().loop
 
     def give(self, job: Job) -> None:
         """Have somebody do the job; returns at once."""
         if self._idle:
-            get_hub().loop.run_callback(self._idle.pop().switch, job)
+            self._loop.run_callback(self._idle.pop().switch, job)
         else:
             self._group.spawn(self._serve, job)
 
@@ -37,7 +38,7 @@ class Crew:
         self._ending = True
         idle, self._idle = self._idle, []
         for each in idle:
-            get_hub().loop.run_callback(each.switch, None)
+            self._loop.run_callback(each.switch, None)
         self._group.join(timeout=drain_seconds)
         self._group.kill()
 

@@ -183,9 +183,8 @@ class _Attempt:
         if self._not_final:
             for rcpt in [rcpt for rcpt, outcome in outcomes.items() if outcome.fate in self._not_final]:
                 self._keep_asking(rcpt, outcomes.pop(rcpt))
-        if (
-            len(outcomes) == len(self.pending) and not self.outcomes
-        ):  # nobody was asked for but who is pending
+        # Nobody was asked for but who is pending.
+        if len(outcomes) == len(self.pending) and not self.outcomes:
             self.outcomes, self.pending = outcomes, {}
             return
         self.outcomes.update(outcomes)
@@ -199,9 +198,13 @@ class _Attempt:
             self._refused[rcpt] = outcome
 
     def answered(self, replies: Mapping[Address, Reply], client: SmtpClient) -> bool:
-        if SHUTTING_DOWN not in [reply.code for reply in replies.values()]:
-            self.note(replies, client)
-            return True
+        for reply in replies.values():
+            if reply.code == SHUTTING_DOWN:
+                return self._turned_away(replies, client)
+        self.note(replies, client)
+        return True
+
+    def _turned_away(self, replies: Mapping[Address, Reply], client: SmtpClient) -> bool:
         goodbyes = {rcpt: reply for rcpt, reply in replies.items() if reply.code == SHUTTING_DOWN}
         self.note({rcpt: reply for rcpt, reply in replies.items() if rcpt not in goodbyes}, client)
         if client.reused:

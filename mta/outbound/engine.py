@@ -153,17 +153,17 @@ class Engine:
             return
         hot.holders = len(names)
         self._hot_bytes += hot.size + HOT_OVERHEAD * len(names)
+        now = time.monotonic()
         for name, todo in zip(names, todos, strict=True):
-            self._begin(Job(name.next_attempt, name, todo, hot), self._guess(todo))
+            self._begin(Job(name.next_attempt, name, todo, hot), self._guess(todo), now)
 
     def put(self, later: Later) -> None:
         """Let an entry wait; of one that an attempt or an operator has moved."""
         if self._waits.push(later.due_ms, later.name.text, later.unsaved):
             self._changed.set()
 
-    def _begin(self, job: Job, site: Site | None) -> None:
+    def _begin(self, job: Job, site: Site | None, now: float) -> None:
         """Do a job at once if there is room for it, else let it wait at the right place."""
-        now = time.monotonic()
         if site is not None and (site.parked or site.wait(now)):
             self._park(site, job)
             return
@@ -173,7 +173,8 @@ class Engine:
         if site is not None:
             site.enter(now)
             job.seat = site
-        self._hire(job)
+        self._busy += 1
+        self._crew.give(job)
 
     def left(self, site: Site) -> None:
         """A place at the site is free: who is parked there gets it, unless there is no room for anybody."""

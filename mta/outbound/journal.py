@@ -93,9 +93,12 @@ class Journal:
         """True when the entry is here, and not in a file of its own."""
         return name in self._writer.index
 
-    def forget(self, name: str) -> None:
-        """Be done with an entry; that is written soon, with whatever comes next."""
+    def forget(self, name: str) -> bool:
+        """Be done with an entry; that is written soon, with whatever comes next. False when it is not here."""
+        if name not in self._writer.index:
+            return False
         self._batches.leave(End((name,)))
+        return True
 
     def read(self, name: str) -> tuple[bytes, bytes] | None:
         """The encoded todo and the message of an entry; None when it is not here. Blocks; raises CorruptEntry, OSError."""

@@ -57,11 +57,12 @@ class JournalMail(NamedTuple):
 
     def head(self) -> bytes:
         """What stands before the message in the payload."""
-        named = [(name.encode(errors="surrogateescape"), todo) for name, todo in self.entries]
-        parts = [_COUNT.pack(len(named)), *[_LENGTHS.pack(len(name), len(todo)) for name, todo in named]]
-        for pair in named:
-            parts += pair
-        return b"".join(parts)
+        lengths, parts = [_COUNT.pack(len(self.entries))], list[bytes]()
+        for name, todo in self.entries:
+            encoded = name.encode(errors="surrogateescape")
+            lengths.append(_LENGTHS.pack(len(encoded), len(todo)))
+            parts += encoded, todo
+        return b"".join(lengths + parts)
 
     @staticmethod
     def decode(payload: bytes) -> JournalMail:
@@ -139,14 +140,18 @@ def _head(marker: bytes, data: bytes, start: int) -> tuple[bytes, int, int] | No
 
 
 def _damage(data: bytes, start: int, end: int) -> Iterator[Damage]:
-    if data[start:end].strip(b"\0"):
-        yield Damage(start, end, end == len(data) and _is_cut_off(data, start))
+    written = data[start:end].rstrip(b"\0")
+    if end < len(data):
+        if written:
+            yield Damage(start, end, False)
+    elif written:
+        # What a segment was laid out with ahead, or the rest of a record that never came: no record ends in a zero.
+        yield Damage(start, start + len(written), _is_cut_off(written))
 
 
-def _is_cut_off(data: bytes, start: int) -> bool:
-    """True when the segment ends in the middle of the record that begins there: its write was never finished."""
-    rest = len(data) - start
-    if rest < HEAD_LENGTH:
+def _is_cut_off(written: bytes) -> bool:
+    """True when these last bytes of a segment are the beginning of a record whose write was never finished."""
+    if len(written) < HEAD_LENGTH:
         return True
-    length = _HEAD.unpack_from(data, start)[2]
-    return _head(data[start : start + MARKER_LENGTH], data, start) is not None and rest < HEAD_LENGTH + length
+    length = _HEAD.unpack_from(written)[2]
+    return _head(written[:MARKER_LENGTH], written, 0) is not None and len(written) < HEAD_LENGTH + length

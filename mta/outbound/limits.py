@@ -13,24 +13,23 @@ DEFAULT_CONCURRENCY = 20  # as Postfix: what a stranger's mail server takes with
 
 
 class Limits:
-    """common: for everybody; named: by domain, site or smarthost. Of what they allow a worker takes its share."""
+    """common: for everybody; named: by domain, site or smarthost. Of what they allow a worker takes its share.
 
-    __slots__ = ("_common", "_named", "_share")
+    sections: those of the named; a domain that has one is counted apart from the rest of its site.
+    """
+
+    __slots__ = ("_common", "_share", "sections")
 
     def __init__(
         self, common: LimitSettings, named: Mapping[str, LimitSettings], share: Share = EVERYTHING
     ) -> None:
         self._share = share
         self._common = _shared(common, share)
-        self._named = {name.lower(): _shared(settings, share) for name, settings in named.items()}
-
-    def names(self, name: str) -> bool:
-        """True when there is a section of that name; a domain that has one is counted apart from the rest of its site."""
-        return name in self._named
+        self.sections = {name.lower(): _shared(settings, share) for name, settings in named.items()}
 
     def of(self, name: str) -> LimitSettings:
         """The limits of a domain, site or smarthost."""
-        return self._named.get(name, self._common)
+        return self.sections.get(name, self._common)
 
     def concurrency(self, name: str, chosen: bool, most: int) -> int:
         """The most deliveries at a time. chosen: our operator named the hosts, and may ask much of them; most: in all."""

@@ -122,8 +122,9 @@ class Router:
 
     def goes_by_domain(self, todo: Todo) -> bool:
         """True when mail for the same domain goes the same way, whoever sends it."""
-        asked = todo.extra.get(NEXT_HOP) or _noted_hop(todo)
-        return not (asked or self.rules.ask_senders or self._runner.has("get_mx"))
+        if self.rules.ask_senders or self._runner.has("get_mx"):
+            return False
+        return not ((todo.extra and todo.extra.get(NEXT_HOP)) or (todo.notes and _noted_hop(todo)))
 
     # -- the same for mail after mail
 

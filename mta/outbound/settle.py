@@ -172,14 +172,14 @@ class Settler:
 
     def _announce(self, hmail: HMail, outcomes: Outcomes, successes: Outcomes) -> None:
         """Tell the log, plugins, whoever reads events, and a sender who asked for it."""
-        self._tell_delivered(hmail, outcomes)
+        if hmail.logger.level >= NOTICE or self._runner.has("delivered"):
+            self._tell_delivered(hmail, outcomes)
         if self.events.on:
             delivery_events.delivered(self.events, hmail, successes)
-        self._notifier.delivered(hmail, successes)
+        if hmail.todo.extra:  # where a wish for such a report would stand
+            self._notifier.delivered(hmail, successes)
 
     def _tell_delivered(self, hmail: HMail, outcomes: Outcomes) -> None:
-        if hmail.logger.level < NOTICE and not self._runner.has("delivered"):
-            return
         by_peer: dict[Peer, list[Address]] = {}
         for rcpt, outcome in outcomes.items():
             if outcome.fate is DELIVERED and outcome.peer is not None:

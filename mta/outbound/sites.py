@@ -78,7 +78,7 @@ class Site:
 
         now: time.monotonic(). A resting site is open: what comes to it is deferred at once.
         """
-        if self._suspensions and self._suspensions.of(self.name) is not None:
+        if self._suspensions.by_scope and self._suspensions.of(self.name) is not None:
             return SUSPENDED_LOOK
         if self._rest_until > now:
             return 0.0
@@ -181,7 +181,9 @@ class Sites:
 
     def of(self, domain: str, site: str, chosen: bool) -> Site:
         """Where mail for a domain is counted: with its site, or apart when somebody said something about the domain."""
-        name = domain if self._limits.names(domain) or self.suspensions.names(domain) else site
+        suspensions = self.suspensions
+        apart = domain in self._limits.sections or (suspensions.by_scope and suspensions.names(domain))
+        name = domain if apart else site
         found = self._by_name.get(name)
         if found is None:
             found = self._by_name[name] = Site(name, chosen, self.suspensions)

@@ -21,18 +21,17 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
     # RFC 8689 section 5; when the client says REQUIRETLS itself, that counts.
     tls_optional = transaction.header.get("TLS-Required").strip().lower() == "no"
     queue_time = int(time.time() * 1000) if now_ms is None else now_ms
-    return [
-        Todo(
-            queue_time=queue_time,
-            domain=rcpts[0].host,
-            rcpt_to=rcpts,
-            mail_from=transaction.mail_from,
-            notes=transaction.notes,
-            uuid=f"{transaction.uuid}.{number}",
-            extra=_parameters(transaction, rcpts, tls_optional),
+    todos = list[Todo]()
+    for rcpts in _groups(transaction.rcpt_to, always_split):
+        uuid = f"{transaction.uuid}.{len(todos) + 1}"
+        extra = _parameters(transaction, rcpts, tls_optional)
+        # Its fields by position: half the price.
+        todos.append(
+            Todo(
+                queue_time, rcpts[0].host, rcpts, transaction.mail_from, transaction.notes, uuid, False, extra
+            )
         )
-        for number, rcpts in enumerate(_groups(transaction.rcpt_to, always_split), start=1)
-    ]
+    return todos
 
 
 def _parameters(transaction: Transaction, rcpts: list[Address], tls_optional: bool) -> dict[str, object]:

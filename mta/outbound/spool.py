@@ -122,11 +122,15 @@ class Spool:
         each todo, in another thread; `message.whole`, if it has that, here. If the calling greenlet is stopped meanwhile, nothing is kept.
         """
         due_ms = now_ms if next_attempt_ms is None else next_attempt_ms
-        names = [self._namer.new(now_ms, due_ms) for _ in todos]
-        commit = Commit(
-            [(name.text, todo.encode()) for name, todo in zip(names, todos, strict=True)], message
-        )
-        self._walk.pass_over(name.text for name in names)
+        names: list[QueueFileName] = []
+        entries: list[tuple[str, bytes]] = []
+        for todo in todos:
+            name = self._namer.new(now_ms, due_ms)
+            names.append(name)
+            entries.append((name.text, todo.encode()))
+        commit = Commit(entries, message)
+        if self._walk.is_to_come:
+            self._walk.pass_over(name for name, _ in entries)
         if passing and self._journal.takes(message.size, len(todos)):
             self._journal.commit(commit)
         else:
@@ -191,8 +195,7 @@ class Spool:
 
     def forget(self, name: QueueFileName) -> None:
         """Remove an entry that is done with; it is no error if it has gone."""
-        if self._journal.holds(name.text):
-            self._journal.forget(name.text)
+        if self._journal.forget(name.text):
             return
         try:
             self._chores.do("remove", self._disk.unlink, name.text)

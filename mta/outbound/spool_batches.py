@@ -81,9 +81,10 @@ class Batches(Generic[J]):
 
     def _linger(self) -> None:
         if self._lingering is None:
-            self._lingering = get_hub().loop.timer(LINGER, ref=False)
+            self._lingering = get_hub().loop.timer(LINGER, LINGER, ref=False)
         if not self._lingering.active:
-            self._lingering.start(self._lingered)
+            # A second start() would be due at once: the loop remembers when the timer was due last.
+            self._lingering.again(self._lingered)
 
     def _lingered(self) -> None:
         self._lingering.stop()
@@ -91,6 +92,8 @@ class Batches(Generic[J]):
             self._begin()
 
     def _begin(self) -> None:
+        if self._lingering is not None:
+            self._lingering.stop()  # what lingers goes along
         batch, self._gathered = self._gathered, []
         self._begun, self._awaited = True, False
         jobs = [job for job, _ in batch]

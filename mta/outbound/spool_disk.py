@@ -103,7 +103,11 @@ class Disk:
     def truncate(self, fd: int, size: int) -> None:
         """Cut a file that is being written off behind so many bytes, and go on there."""
         os.ftruncate(fd, size)
-        os.lseek(fd, size, os.SEEK_SET)
+        self.seek(fd, size)
+
+    def seek(self, fd: int, position: int) -> None:
+        """Go on writing there. Neither blocks nor fails."""
+        os.lseek(fd, position, os.SEEK_SET)
 
     def sync(self, fd: int) -> None:
         """Make what was written durable."""

@@ -50,6 +50,11 @@ class Walk:
         self._logger = logger
         self._fresh: set[str] | None = set()
 
+    @property
+    def is_to_come(self) -> bool:
+        """True until the walk has ended: what this process makes is to be passed over."""
+        return self._fresh is not None
+
     def pass_over(self, names: Iterable[str]) -> None:
         """These names this process has made or moved since the directory was opened: not for the walk to meddle with."""
         if self._fresh is not None:

@@ -34,55 +34,58 @@ class Suspension:
 
 
 class Suspensions:
-    """What is suspended at the moment. directory: where they are kept; None: in memory only. Raises SuspensionsError."""
+    """What is suspended at the moment. directory: where they are kept; None: in memory only. Raises SuspensionsError.
 
-    __slots__ = ("_by_scope", "_directory")
+    by_scope: all of them, some of which may be over; only to see whether there are any.
+    """
+
+    __slots__ = ("_directory", "by_scope")
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._by_scope: dict[str, Suspension] = {}
+        self.by_scope: dict[str, Suspension] = {}
         self.read()
 
     def read(self) -> None:
         """What is written down is in force, and nothing else. Raises SuspensionsError."""
         if self._directory is not None:
-            self._by_scope = _read(self._directory / FILE)
+            self.by_scope = _read(self._directory / FILE)
 
     def __bool__(self) -> bool:
-        return bool(self._by_scope)
+        return bool(self.by_scope)
 
     def of(self, scope: str) -> Suspension | None:
         """The suspension of a site or domain, its own or that of everything."""
-        if not self._by_scope:
+        if not self.by_scope:
             return None
         return self._current(scope) or self._current(EVERYTHING)
 
     def names(self, scope: str) -> bool:
         """True when the scope is suspended by its own name."""
-        return bool(self._by_scope) and self._current(scope) is not None
+        return bool(self.by_scope) and self._current(scope) is not None
 
     def all(self) -> list[Suspension]:
         """Those in force, by name."""
-        return [each for scope in sorted(self._by_scope) if (each := self._current(scope)) is not None]
+        return [each for scope in sorted(self.by_scope) if (each := self._current(scope)) is not None]
 
     def suspend(self, suspension: Suspension) -> None:
         """Add one, or replace that of the same scope; in force only once it is written down. Raises SuspensionsError."""
-        if len(self._by_scope) >= MAX_SUSPENSIONS:
+        if len(self.by_scope) >= MAX_SUSPENSIONS:
             raise SuspensionsError(f"there are {MAX_SUSPENSIONS} suspensions already")
-        self._replace({**self._by_scope, suspension.scope: suspension})
+        self._replace({**self.by_scope, suspension.scope: suspension})
 
     def resume(self, scope: str) -> bool:
         """End one; False when there was none. Raises SuspensionsError."""
         if self._current(scope) is None:
             return False
         # A copy: this runs in a thread, and those that end by themselves are taken out meanwhile.
-        self._replace({name: each for name, each in dict(self._by_scope).items() if name != scope})
+        self._replace({name: each for name, each in dict(self.by_scope).items() if name != scope})
         return True
 
     def _current(self, scope: str) -> Suspension | None:
-        found = self._by_scope.get(scope)
+        found = self.by_scope.get(scope)
         if found is not None and found.over(time.time()):
-            del self._by_scope[scope]
+            del self.by_scope[scope]
             return None
         return found
 
@@ -91,7 +94,7 @@ class Suspensions:
         by_scope = {scope: each for scope, each in by_scope.items() if not each.over(now)}
         if self._directory is not None:
             _write(self._directory / FILE, list(by_scope.values()))
-        self._by_scope = by_scope
+        self.by_scope = by_scope
 
 
 def _read(path: Path) -> dict[str, Suspension]:

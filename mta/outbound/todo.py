@@ -164,10 +164,10 @@ class Todo:
 
     def _encode_plain(self) -> bytes:
         """The same for an envelope without further keys: put together of texts, which saves 4 % of a relay of 1 KB."""
-        rcpts = ", ".join([_address_json(rcpt) for rcpt in self.rcpt_to])
+        rcpts = ", ".join(map(_address_json, self.rcpt_to))
         text = (
             f'\n{{"queue_time": {self.queue_time}, "domain": {_quoted(self.domain)}, "rcpt_to": [{rcpts}], '
-            f'"mail_from": {_address_json(self.mail_from)}, "notes": {_json(self.notes)}, "uuid": {_quoted(self.uuid)}, '
+            f'"mail_from": {_address_json(self.mail_from)}, "notes": {_json(self.notes) if self.notes else "{}"}, "uuid": {_quoted(self.uuid)}, '
             f'"force_tls": {"true" if self.force_tls else "false"}}}\n'
         )
         return text.encode()

@@ -11,7 +11,7 @@ import pytest
 
 from mta.config.schema import SpoolSettings
 from mta.logger import Logger
-from mta.outbound import journal, journal_writer
+from mta.outbound import journal, journal_segment, journal_writer, spool_batches
 from mta.outbound.journal_name import SegmentName
 from mta.outbound.qfile import HELD_MS, SET_ASIDE, TEMPORARY, QueueFileName
 from mta.outbound.share import EVERYTHING, Share
@@ -155,6 +155,24 @@ def test_data_then_directory_and_later_data_alone(place: Place) -> None:
     assert steps == ["create", "write", "write_rest", "sync", "sync_directory", "write", "write_rest", "sync"]
 
 
+def test_zeros_are_laid_out_ahead_of_small_writes(place: Place) -> None:
+    spool = place.open()
+    commit(spool)
+    (segment,) = place.segments()
+    size = segment.stat().st_size
+    assert size > journal_segment.LAID_OUT_AHEAD
+    commit(spool, 2)
+    assert segment.stat().st_size == size, "the sync of a small write has no new length to write down"
+    large = b"x" * (journal_segment.LARGE - 2) + b"\r\n"
+    uuids = {todo(1).uuid, todo(2).uuid}
+    for number in range(3, 15):  # more than there are zeros for
+        commit(spool, number, message=large)
+        uuids.add(todo(number).uuid)
+    commit(spool, 15)
+    assert segment.stat().st_size > size
+    assert set(place.after_a_crash().found()) == uuids | {todo(15).uuid}
+
+
 def test_what_comes_together_is_synced_together(place: Place) -> None:
     book = Notebook()
     spool = place.open(SteppingDisk(book))
@@ -176,6 +194,20 @@ def test_an_end_is_written_without_anybody_waiting(place: Place) -> None:
     wait_until(lambda: place.after_a_crash().found() == {})
     spool.sync()
     assert book.count("sync") == syncs + 1
+
+
+def test_ends_gather_for_a_moment_every_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_batches, "LINGER", 0.3)
+    book = Notebook()
+    spool = place.open(SteppingDisk(book))
+    names = commit(spool, *range(1, 10))
+    for first, second in zip(names[::2], names[1::2], strict=False):
+        book.calls.clear()
+        spool.forget(first)
+        gevent.sleep(0.01)
+        spool.forget(second)
+        wait_until(lambda name=second: not spool._journal.holds(name.text) and book.count("write_rest"))
+        assert book.count("write") == 1
 
 
 def test_an_end_goes_with_the_next_message(place: Place) -> None:
@@ -342,13 +374,14 @@ def test_damage_is_set_aside_and_the_rest_counts(place: Place) -> None:
     assert any("'Skipping' error file" in line for line in crash.lines)
 
 
-def test_what_was_never_finished_is_told_and_dropped(place: Place) -> None:
+@pytest.mark.parametrize("laid_out", [b"", bytes(5000)])
+def test_what_was_never_finished_is_told_and_dropped(place: Place, laid_out: bytes) -> None:
     spool = place.open()
     commit(spool, 1)
     commit(spool, 2)
     crash = place.after_a_crash()
     (segment,) = crash.segments()
-    segment.write_bytes(segment.read_bytes()[:-10])
+    segment.write_bytes(segment.read_bytes().rstrip(b"\0")[:-10] + laid_out)
     assert crash.found() == {todo(1).uuid: (0, SMALL)}
     assert len(crash.files()) == 1 and crash.segments() == []
     assert any("never finished" in line for line in crash.lines)
