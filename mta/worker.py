@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING
 
-from mta import memory, paths
+from mta import memory, paths, worker_preload
 from mta.check.preflight import preflight
 from mta.config import Config, ConfigError
 from mta.config.schema import ME, QUEUE_DIR
@@ -196,6 +196,7 @@ class Worker:
         if not self._inherited:
             queue = self._queue_directory()
             hand_over((queue, state_directory(queue)), to)
+        worker_preload.load()  # that user may not be able to read what we are made of
         become(to)
         if self._is_first:
             self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)

@@ -34,7 +34,7 @@ MODULES = (
 
 
 def load() -> None:
-    """Load all of it at once: in a master, so that its workers share the memory."""
+    """Load all of it at once: in a master, whose workers share the memory then; and before root's rights are given up."""
     for name in MODULES:
         import_module(name)
 

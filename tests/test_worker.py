@@ -96,15 +96,15 @@ def test_bounce_rules_are_reloaded_and_a_broken_one_changes_nothing(
     rules = house / "config" / "outbound.bounce_rules"
     worker.start()
     settler = worker.outbound._settler
-    assert [rule.category for rule in settler.rules] == ["mine"]
+    assert [rule.category for rule in settler.rules.all] == ["mine"]
     rules.write_text("yours: code=550\n")
-    assert eventually(lambda: [rule.category for rule in settler.rules] == ["yours"])
+    assert eventually(lambda: [rule.category for rule in settler.rules.all] == ["yours"])
     rules.write_text("; comment\n\nother: code=55\n")
     assert eventually(
         lambda: "outbound.bounce_rules:3: '55' is not a code; allowed: category:" in log.read_text()
     )
     assert eventually(lambda: "the bounce rules stay as they were" in log.read_text())
-    assert [rule.category for rule in settler.rules] == ["yours"]
+    assert [rule.category for rule in settler.rules.all] == ["yours"]
 
 
 def test_queue_dir_says_where_mail_waits(worker: Worker, house: Path) -> None:
