@@ -147,7 +147,8 @@ class Worker:
         self._server.on_mail(self.outbound)
         self._server.outbound = QueueControl(spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
-        self._listener = Listener([sock for _, sock in self._bound], self.service)
+        sockets = [sock for _, sock in self._bound]
+        self._listener = Listener(sockets, self.service, shared=self._share.slots > 1)
         self._pulse = self._make_pulse()
         self._server.on_figures(self._pulse.figures, self._pulse.sums)
         run_init_hooks(self.hooks, self._server, first=self._is_first, has_master=self._inherited is not None)

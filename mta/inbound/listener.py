@@ -38,10 +38,14 @@ OF_ONE_CLIENT = frozenset(
 
 
 class Listener:
-    """Serves the clients of some listening sockets until it is stopped. The sockets must not block."""
+    """Serves the clients of some listening sockets until it is stopped. The sockets must not block.
 
-    def __init__(self, sockets: Sequence[_socket.socket], service: Service) -> None:
+    shared: other processes accept there, too.
+    """
+
+    def __init__(self, sockets: Sequence[_socket.socket], service: Service, *, shared: bool = False) -> None:
         self._service = service
+        self._shared = shared
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
         self._greenlets = Group()
@@ -92,7 +96,7 @@ class Listener:
 
     def _accept(self, sock: _socket.socket) -> None:
         """Runs in the event loop when clients wait."""
-        for _ in range(ACCEPTS_A_TURN):
+        for _ in range(self._at_once()):
             try:
                 fd, address = accept(sock)
             except OSError as error:
@@ -103,6 +107,10 @@ class Listener:
             client.setblocking(False)
             self._let_in(client, address)
         self._failing = False
+
+    def _at_once(self) -> int:
+        """How many to accept in this turn. A worker alone takes all; with others it would take all ten that come together, too."""
+        return min(ACCEPTS_A_TURN, 1 + self._crowd.count // 8) if self._shared else ACCEPTS_A_TURN
 
     def _let_in(self, client: _socket.socket, address: object) -> None:
         remote = _endpoint(address)

@@ -86,6 +86,24 @@ def test_one_listener_serves_several_addresses(tmp_path) -> None:
         assert listener.count == 0
 
 
+@pytest.mark.parametrize(("shared", "fewest"), [(True, 5), (False, 0)])
+def test_those_who_share_a_socket_share_the_clients_that_come_together(shared: bool, fewest: int) -> None:
+    with Inbound() as inbound:
+        sock = Endpoint.parse("127.0.0.1:0").bind()
+        again = socket.socket(fileno=os.dup(sock.fileno()))
+        both = [Listener([each], inbound.service, shared=shared) for each in (sock, again)]
+        clients = [socket.create_connection(sock.getsockname()) for _ in range(10)]
+        for listener in both:
+            listener.start()
+        assert eventually(lambda: sum(listener.count for listener in both) == 10)
+        assert min(listener.count for listener in both) == fewest
+        for client in clients:
+            client.close()
+        for listener in both:
+            listener.stop()
+            listener.join(2)
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_ipv4_clients_of_an_ipv6_socket_have_ipv4_addresses() -> None:
     with Inbound() as inbound:
