@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 Excusing: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 ORIGIN = "server"
-PAUSE = 0.002  # seconds for those who wait, between two pieces of at most some 20 ms
+PAUSE = 0.002  # seconds for those who wait, between two pieces of some 5 ms; cryptography.x509 is one of 15
 
 # In the order in which they are likely to be needed; large packages by their parts, for nobody is served meanwhile.
 MODULES = (
     # the DNS: the name of a client from elsewhere, the MX of a domain
-    *("importlib.metadata", "dns.name", "dns.rdata", "dns.rdataset", "dns.message"),
-    *("dns.query", "dns.asyncquery", "mta.net.dns_client"),
+    *("importlib.metadata", "encodings.idna", "email.parser", "idna.core", "dns.enum", "dns.name"),
+    *("dns.rdatatype", "dns.rdata", "dns.rdataset", "dns.edns", "dns.renderer", "dns.message"),
+    *("dns.quic", "dns.node", "dns.query", "dns.asyncquery", "dns.rdtypes.svcbbase"),
+    *("dns.resolver", "mta.net.dns_client"),
     # STARTTLS at a next hop
-    *("cryptography.hazmat.primitives.hashes", "cryptography.hazmat.primitives.serialization"),
-    *("cryptography.x509", "OpenSSL.SSL", "mta.net.tls_client", "mta.net.smtp_handshake"),
+    *("cryptography.hazmat.bindings._rust", "cryptography.hazmat.primitives.hashes"),
+    *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.asymmetric.rsa"),
+    *("cryptography.hazmat.primitives.ciphers", "cryptography.hazmat.primitives.serialization"),
+    *("cryptography.hazmat.primitives.asymmetric.types", "cryptography.x509"),
+    *("typing_extensions", "cryptography.hazmat.bindings.openssl.binding", "OpenSSL.SSL"),
+    *("mta.net.tls_client", "mta.net.smtp_handshake"),
     # the policy of a domain, a report about a mail
     *("http.client", "mta.outbound.bounce"),
 )
@@ -72,4 +78,4 @@ class Preload:
             except Exception as error:
                 # Whoever needs it fails in the same way, and says so where it matters.
                 self._logger.error(f"cannot be prepared: {error}", origin=ORIGIN)
-        memory.keep_loaded()
+            memory.keep_loaded()  # at once: to look through what comes by the hundred would take longer than a piece
