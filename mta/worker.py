@@ -21,7 +21,6 @@ from mta.events import Events
 from mta.inbound.listener import Listener
 from mta.inbound.service import Service
 from mta.listening import open_sockets
-from mta.logger import NOTICE
 from mta.logger_setup import configure_from, open_logger
 from mta.net.dns import Resolver
 from mta.net.endpoint import EndpointError
@@ -45,6 +44,7 @@ from mta.processes.predecessor import Predecessor
 from mta.processes.systemd import Notifier
 from mta.processes.workers import RETIRE
 from mta.version import VERSION
+from mta.worker_announcements import WorkerAnnouncements
 from mta.worker_control import WorkerControl
 from mta.worker_end import WorkerEnd, left
 from mta.worker_http import WorkerHttp
@@ -57,13 +57,10 @@ from mta.worker_signals import WorkerSignals
 
 if TYPE_CHECKING:
     from mta.inherited import Inherited
-    from mta.log_writer import LogWriter
-    from mta.logger import Logger
     from mta.plugin.hooks import Plugin
 
 ORIGIN = "server"
 TLS_REPORTS = "tls-rpt"
-NO_CERTIFICATE = "no usable certificate, so no TLS; haraka tls self-signed -c {} makes one to begin with"
 NO_MASTER = "SIGUSR2 replaces workers, and here are none: set nodes in smtp.ini to 1 or more, and start again"
 
 
@@ -116,11 +113,13 @@ class Worker:
             raise
 
     def _start(self) -> None:
-        self.logger, self._writer = self._open_log()
+        self.logger, self._writer = open_logger(self._log_fd, shared=self._inherited is not None)
+        self._undo.append(self._writer.close)
         self._problems = WorkerProblems(self.logger, loud=self._is_first)
+        self._announce = WorkerAnnouncements(self.logger, self._is_first)
         self.config = Config(self.install_dir, paths.ETC, self._problems.notice)
         configure_from(self.logger, self.config)
-        self._raise_limits()
+        self._announce.descriptors(memory.raise_descriptor_limit())
         self._settings = WorkerSettings(self.config, self._share)
         self._smtp = self._settings.smtp
         self._server.public_ip = self._smtp.public_ip
@@ -147,26 +146,14 @@ class Worker:
         self._server.on_mail(self.outbound)
         self._server.outbound = QueueControl(spool.directory, state_directory(spool.directory))
         self.service = self._make_service()
-        sockets = [sock for _, sock in self._bound]
-        self._listener = Listener(sockets, self.service, shared=self._share.slots > 1)
+        self._listener = Listener(
+            [sock for _, sock in self._bound], self.service, shared=self._share.slots > 1
+        )
         self._pulse = self._make_pulse()
         self._server.on_figures(self._pulse.figures, self._pulse.sums)
         run_init_hooks(self.hooks, self._server, first=self._is_first, has_master=self._inherited is not None)
         self.logger.plugins_ready(self.hooks.on_record if self.hooks.has("log") else None)
         self._begin()
-
-    def _open_log(self) -> tuple[Logger, LogWriter]:
-        logger, writer = open_logger(self._log_fd, shared=self._inherited is not None)
-        self._undo.append(writer.close)
-        return logger, writer
-
-    def _raise_limits(self) -> None:
-        files = memory.raise_descriptor_limit()
-        if files < memory.ENOUGH_DESCRIPTORS and self._is_first:
-            self.logger.warn(
-                f"only {files} files may be open (ulimit -n), so only so many clients can be served",
-                origin=ORIGIN,
-            )
 
     @property
     def _is_first(self) -> bool:
@@ -199,8 +186,7 @@ class Worker:
             hand_over((queue, state_directory(queue)), to)
         worker_preload.load()  # that user may not be able to read what we are made of
         become(to)
-        if self._is_first:
-            self.logger.notice(f"serving as user {to.user}", {"uid": to.uid, "gid": to.gid}, origin=ORIGIN)
+        self._announce.user(to)
 
     def _open_events(self) -> None:
         self._events = Events(self.me, self._share.slot)
@@ -319,17 +305,15 @@ class Worker:
         )
         self._preload.start()
         self._undo.append(self._preload.stop)
-        for endpoint, _ in self._bound if self._is_first else ():
-            self.logger.log(NOTICE, f"Listening on {endpoint}", origin=ORIGIN)
-        if self._is_first and not self.tls.usable and self._wants_tls():
-            self.logger.error(NO_CERTIFICATE.format(self.install_dir), origin=ORIGIN)
+        self._announce.listening(endpoint for endpoint, _ in self._bound)
+        if not self.tls.usable and self._wants_tls():
+            self._announce.no_certificate(self.install_dir)
 
     def _begin_http(self) -> None:
         places = self._http.begin(lambda: self.hooks.run("init_http", self._server))
         if places:
             self.hooks.run("init_wss", self._server)
-        for place in places if self._is_first else ():
-            self.logger.log(NOTICE, f"Listening on {place} for HTTP", origin=ORIGIN)
+        self._announce.listening(places, "HTTP")
 
     def _wants_tls(self) -> bool:
         """True when somebody expects TLS: the operator lists the plugin, or listens on a port for it."""

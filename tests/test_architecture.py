@@ -66,6 +66,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mta.listening": ("mta.check", "mta.config", "mta.net", "mta.processes"),
     "mta.inherited": ("mta.outbound", "mta.net", "mta.processes"),
     "mta.worker": ("mta",),
+    "mta.worker_announcements": ("mta.logger",),
     "mta.worker_control": ("mta",),
     "mta.worker_end": ("mta.logger",),
     "mta.worker_init": ("mta.plugin", "mta.processes"),
@@ -104,6 +105,7 @@ GEVENT = {
     "mta.net.wire_reader",
     "mta.net.wire_writer",
     "mta.net.clock",
+    "mta.net.per_loop",
     "mta.net.turn",
     "mta.net.client_pool",
     "mta.log_record",  # which greenlet is in which hook

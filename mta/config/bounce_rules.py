@@ -54,13 +54,8 @@ def parse_rule(line: str) -> BounceRule:
     )
 
 
-def parse_rules(lines: Sequence[str]) -> tuple[BounceRule, ...]:
-    """Read all rules of a file; raises ValueError for the first that is none."""
-    return tuple(map(parse_rule, lines))
-
-
 class BounceRules:
-    """The rules of a file. They are read when the first reply is classified, as they are 80 regular expressions."""
+    """The rules of a file. They are read when the first reply is classified: 80 regular expressions, 5 ms of a start."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
@@ -68,20 +63,15 @@ class BounceRules:
     @cached_property
     def all(self) -> tuple[BounceRule, ...]:
         """Each rule. Raises ValueError for the first line that is none."""
-        return parse_rules(self._lines)
+        return tuple(map(parse_rule, self._lines))
 
     def classify(self, code: int, status: str, text: str) -> str:
-        """The category of a reply, see classify. Raises ValueError as above."""
-        return classify(self.all, code, status, text)
-
-
-def classify(rules: Sequence[BounceRule], code: int, status: str, text: str) -> str:
-    """The category of a reply by the first rule that fits it; "other" when none does."""
-    digits, start = str(code), text[:MAX_TEXT]
-    for rule in rules:
-        if rule.fits(digits, status, start):
-            return rule.category
-    return "other"
+        """The category of a reply by the first rule that fits it; "other" when none does. Raises ValueError as above."""
+        digits, start = str(code), text[:MAX_TEXT]
+        for rule in self.all:
+            if rule.fits(digits, status, start):
+                return rule.category
+        return "other"
 
 
 def _conditions(rest: str) -> dict[str, str]:

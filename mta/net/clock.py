@@ -7,13 +7,11 @@ wire notes its deadline, and one timer looks at all of them once a second.
 from __future__ import annotations
 
 from time import monotonic  # the real one: tests move what others read as the time
-from typing import TYPE_CHECKING, Protocol
-from weakref import WeakKeyDictionary
+from typing import Protocol
 
 from gevent import get_hub
 
-if TYPE_CHECKING:
-    from gevent.hub import Hub
+from mta.net.per_loop import PerLoop
 
 TICK = 1.0
 
@@ -64,13 +62,4 @@ def _expire(member: Waiter, now: float) -> None:
         member.expire()
 
 
-_clocks: WeakKeyDictionary[Hub, Clock] = WeakKeyDictionary()
-
-
-def default_clock() -> Clock:
-    """The clock of this process's event loop; made at the first call."""
-    hub = get_hub()
-    clock = _clocks.get(hub)
-    if clock is None:
-        clock = _clocks[hub] = Clock()
-    return clock
+default_clock = PerLoop(Clock)  # the clock of this thread's event loop
