@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mta.inbound.limits import Seat
     from mta.inbound.service import Service
 
-ACCEPTS_A_TURN = 64
+ACCEPTS_A_TURN = 32
 PAUSE = 0.5  # seconds to wait for descriptors to come back
 QUIET = 1.0  # seconds in which at most one line tells of clients turned away: they must not fill the log
 

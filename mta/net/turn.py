@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from time import monotonic  # the real one: tests move what others read as the time
-from typing import TYPE_CHECKING, Protocol
-from weakref import WeakKeyDictionary
+from time import monotonic, thread_time  # the real ones: tests move what others read as the time
+from typing import Protocol
 
 from gevent import get_hub
 
-if TYPE_CHECKING:
-    from gevent.hub import Hub
+from mta.net.per_loop import PerLoop
 
 MOST = 0.010  # seconds: what is served last, and other callbacks of the loop, take some more
 FIRST = 2  # the highest priority of libev's watchers
@@ -21,26 +19,32 @@ class Late(Protocol):
     def serve(self) -> None:
         """Go on; called in the event loop."""
 
+    def pause(self) -> None:
+        """Do not have the loop look whether you are ready; you are, and `serve` comes."""
+
 
 class Turn:
     """began: when the loop came back from the kernel, by the monotonic clock. ends: when it serves nobody else before it looks again.
 
-    served: those put off in the turn before who have had their turn; the loop names them again, for it had looked already.
+    computed: how much processor time the thread had taken by then, in seconds; the difference to the clock's is what the machine
+    gave to others. served: those put off in the turn before who have had their turn; the loop names them again, for it had looked already.
 
     The loop hands out all that has happened since it last looked. With a hundred clients that are ready that takes 30 ms, in
     which new clients, timers and the disk's thread wait; so the rest has its turn after them. It costs one look at the clock
     each time.
     """
 
-    __slots__ = ("_late", "_watcher", "began", "ends", "served")
+    __slots__ = ("_awake", "_late", "_watcher", "began", "computed", "ends", "served")
 
     def __init__(self) -> None:
         self._late: dict[Late, None] = {}  # in the order in which they came
         self.served: set[Late] = set()
         self._on_begin()
-        # ref=False: this alone must not keep a process alive.
-        self._watcher = get_hub().loop.check(ref=False, priority=FIRST)
+        # ref=False: these alone must not keep a process alive.
+        loop = get_hub().loop
+        self._watcher = loop.check(ref=False, priority=FIRST)
         self._watcher.start(self._on_begin)
+        self._awake = loop.idle(ref=False)  # as long as it is started the loop looks without waiting
 
     def put_off(self, late: Late) -> None:
         """Serve somebody in the next turn, before everybody else; harmless when repeated."""
@@ -49,6 +53,7 @@ class Turn:
     def _on_begin(self) -> None:
         self.began = now = monotonic()
         self.ends = now + MOST
+        self.computed = thread_time()
         if self.served:
             self.served = set()
         if self._late:
@@ -56,18 +61,23 @@ class Turn:
 
     def _serve_late(self) -> None:
         late, self._late = self._late, {}
+        ends, served = self.ends, self.served
         for each in late:
-            each.serve()
-        self.served = set(late)
+            if monotonic() < ends:
+                each.serve()
+                served.add(each)
+            else:
+                # Thousands that became ready together would be named again in each turn, which takes longer than to serve some.
+                each.pause()
+                self._late[each] = None
+        if self._late:
+            self._awake.start(_nothing)
+        else:
+            self._awake.stop()
 
 
-_turns: WeakKeyDictionary[Hub, Turn] = WeakKeyDictionary()
+def _nothing() -> None:
+    """What an idle watcher calls."""
 
 
-def turn_of_loop() -> Turn:
-    """That of this thread's event loop."""
-    hub = get_hub()
-    turn = _turns.get(hub)
-    if turn is None:
-        turn = _turns[hub] = Turn()
-    return turn
+turn_of_loop = PerLoop(Turn)  # that of this thread's event loop

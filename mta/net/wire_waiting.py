@@ -97,6 +97,12 @@ class WaitingSocket:
             self._watcher.stop()
             self._watching = False
 
+    def pause(self) -> None:
+        """Called by the turn that cannot serve us yet: the next one will, whatever the loop says."""
+        if self._watching:
+            self._watcher.stop()
+            self._watching = False
+
     def expire(self) -> None:
         """Called by the clock when the deadline has passed: the waiting greenlet gets WireTimeout."""
         self.deadline = NEVER
@@ -112,9 +118,7 @@ class WaitingSocket:
             self._waiter.throw(EOFError("closed on this side"))
 
     def _wait_writable(self, watcher: Any, deadline: float) -> None:
-        if self._watching:
-            self._watcher.stop()
-            self._watching = False
+        self.pause()
         waiter = self._waiter = getcurrent()
         self.deadline = deadline
         watcher.start(waiter.switch)

@@ -109,6 +109,42 @@ def test_nobody_is_left_behind_by_those_who_are_ready_all_the_time(served: list[
         assert max(counts) - min(counts) <= 2, numbers[:last]
 
 
+class Named(Wire):
+    """Counts how often the loop, or the turn, names it."""
+
+    __slots__ = ("named",)
+
+    def serve(self) -> None:
+        self.named += 1
+        super().serve()
+
+
+def test_those_who_wait_for_many_turns_are_not_named_in_each_of_them() -> None:
+    """Else each of thousands would be looked at for each of the others."""
+    pairs = [socket.socketpair() for _ in range(2 * CLIENTS)]
+    wires = [Named(ours, timeout=60) for ours, _ in pairs]
+
+    def serve(wire: Wire) -> None:
+        wire.read_line()
+        end = time.monotonic() + WORK
+        while time.monotonic() < end:
+            pass
+
+    waiting = []
+    for wire in wires:
+        wire.named = 0
+        waiting.append(gevent.spawn(serve, wire))
+    gevent.sleep(0.01)
+    for _, theirs in pairs:
+        theirs.sendall(b"NOOP\r\n")
+    gevent.joinall(waiting, raise_error=True)
+    # Once by the loop, once more in the next turn, once when it is served; and that it is served already.
+    assert max(wire.named for wire in wires) <= 4
+    for wire, (_, theirs) in zip(wires, pairs, strict=True):
+        wire.close()
+        theirs.close()
+
+
 def test_one_that_is_gone_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
     """Put off while it waits, and closed by another before its turn comes."""
     ours, theirs = socket.socketpair()
