@@ -23,7 +23,8 @@ PAUSE = 0.002  # seconds for those who wait, between two pieces of some 5 ms; cr
 # In the order in which they are likely to be needed; large packages by their parts, for nobody is served meanwhile.
 MODULES = (
     # the DNS: the name of a client from elsewhere, the MX of a domain
-    *("importlib.metadata", "encodings.idna", "email.parser", "idna.core", "dns.enum", "dns.name"),
+    *("email.charset", "email.utils", "email.message", "csv", "zipfile", "importlib.metadata", "encodings.idna"),
+    *("email.parser", "idna.core", "dns.enum", "dns.style", "dns.name"),
     *("dns.rdatatype", "dns.rdata", "dns.rdataset", "dns.edns", "dns.renderer", "dns.message"),
     *("dns.quic", "dns.node", "dns.query", "dns.asyncquery", "dns.rdtypes.svcbbase"),
     *("dns.resolver", "mta.net.dns_client"),
@@ -33,7 +34,7 @@ MODULES = (
     *("cryptography.hazmat.primitives.ciphers", "cryptography.hazmat.primitives.serialization"),
     *("cryptography.hazmat.primitives.asymmetric.types", "cryptography.x509"),
     *("typing_extensions", "cryptography.hazmat.bindings.openssl.binding", "OpenSSL.SSL"),
-    *("mta.net.tls_client", "mta.net.smtp_handshake"),
+    *("mta.net.certificates", "mta.net.tls_contexts", "mta.net.tls_client", "mta.net.smtp_handshake"),
     # the policy of a domain, a report about a mail
     *("http.client", "mta.outbound.bounce"),
 )
