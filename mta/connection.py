@@ -11,7 +11,7 @@ from mta.notes import Notes
 from mta.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from cryptography.x509 import Certificate
 
@@ -84,15 +84,28 @@ class TlsSession(Protocol):
         ...
 
 
-class TlsStarter(Protocol):
-    """How a session goes over to TLS."""
+class Client(Protocol):
+    """Who is at the other end, as far as plugins deal with it; a session is."""
+
+    def ask(self, code: int, text: str, timeout: float | None) -> str:
+        """Send one reply and return the client's next line. Raises EOFError, OSError."""
+        ...
+
+    def hears(self, seconds: float) -> bool:
+        """True when it says something within so many seconds. Raises EOFError, OSError."""
+        ...
 
     @property
-    def usable(self) -> bool:
+    def gone(self) -> bool:
+        """True when it has hung up."""
+        ...
+
+    @property
+    def may_start_tls(self) -> bool:
         """True when there is a certificate."""
         ...
 
-    def start(self) -> None:
+    def start_tls(self) -> None:
         """Answer STARTTLS and do the handshake. Raises EOFError, OSError."""
         ...
 
@@ -136,14 +149,12 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_ask",
-        "_hears",
-        "_is_gone",
+        "_client",
         "_notes",
+        "_over",
         "_proxy",
         "_relaying",
         "_results",
-        "_starter",
         "capabilities",
         "early_talker",
         "errors",
@@ -206,10 +217,8 @@ class Connection:
         self._notes: Notes | None = None
         self._results: Results | None = None
         self._proxy: Proxy | None = None
-        self._ask: Callable[[int, str, float | None], str] | None = None
-        self._hears: Callable[[float], bool] | None = None
-        self._starter: TlsStarter | None = None
-        self._is_gone: Callable[[], bool] | None = None
+        self._client: Client | None = None
+        self._over = False
 
     @property
     def notes(self) -> Notes:
@@ -275,10 +284,10 @@ class Connection:
         with more than a line can hold, is told so and hung up on. What it answers is never logged.
         Raises ClientGone, which a plugin lets through, and RuntimeError outside a session.
         """
-        if self._ask is None:
+        if self._client is None:
             raise RuntimeError("this connection has no client to ask")
         try:
-            return self._ask(code, text, timeout)
+            return self._client.ask(code, text, timeout)
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
@@ -290,10 +299,10 @@ class Connection:
         balancer sent along with its PROXY header count as it found them.
         Raises ClientGone when the client hangs up, which a plugin lets through, and RuntimeError outside a session.
         """
-        if self._hears is None:
+        if self._client is None:
             raise RuntimeError("this connection has no client to listen to")
         try:
-            self.early_talker = self.early_talker or self._hears(seconds)
+            self.early_talker = self.early_talker or self._client.hears(seconds)
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
         return self.early_talker
@@ -305,40 +314,29 @@ class Connection:
         A client that has said all it wants to say, and closed its half of the connection, looks the same. False outside a
         session.
         """
-        return self._is_gone is not None and self._is_gone()
+        return self._over if self._client is None else self._client.gone
 
     @property
     def can_start_tls(self) -> bool:
         """True when start_tls would do something: a certificate is there, and TLS is not on already."""
-        return self._starter is not None and not self.tls.enabled and self._starter.usable
+        return self._client is not None and not self.tls.enabled and self._client.may_start_tls
 
     def start_tls(self) -> None:
         """Answer STARTTLS with 220 and go over to TLS: hello, transaction and capabilities are forgotten (RFC 3207 4.2).
 
         Raises ClientGone when the handshake fails, which a plugin lets through, and RuntimeError outside a session.
         """
-        if self._starter is None:
+        if self._client is None:
             raise RuntimeError("this connection has no client to do a handshake with")
         try:
-            self._starter.start()
+            self._client.start_tls()
         except (EOFError, OSError) as error:
             raise ClientGone(str(error)) from error
 
-    def on_start_tls(self, starter: TlsStarter | None) -> None:
-        """Tell the connection how TLS is started, None when it no longer can be; the session does this."""
-        self._starter = starter
-
-    def on_ask(self, ask: Callable[[int, str, float | None], str] | None) -> None:
-        """Tell the connection how a dialogue reaches the client, None when it no longer can; the session does this."""
-        self._ask = ask
-
-    def on_look(self, is_gone: Callable[[], bool]) -> None:
-        """Tell the connection how to see that the client has gone; the session does this."""
-        self._is_gone = is_gone
-
-    def on_talks_early(self, hears: Callable[[float], bool] | None) -> None:
-        """Tell the connection how the client is listened to, None when it no longer can be; the session does this."""
-        self._hears = hears
+    def on_client(self, client: Client | None) -> None:
+        """Tell the connection how the client is dealt with, None when the session is over; the session does this."""
+        self._client = client
+        self._over = client is None
 
     @property
     def log_uuid(self) -> str:

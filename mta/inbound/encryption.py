@@ -16,25 +16,11 @@ NOT_YOURS = Reply(554, "Command refused due to lack of security", "5.7.1")  # RF
 HANDSHAKE_SECONDS = 30
 
 
-class Starter:
-    """What connection.start_tls comes to."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def usable(self) -> bool:
-        """True when there is a certificate."""
-        tls = self._session.service.tls
-        return tls is not None and tls.usable
-
-    def start(self) -> None:
-        """Answer STARTTLS, do the handshake, forget what was said before. Raises OSError, EOFError: the session is over."""
-        self._session.reply(GO_AHEAD)
-        secure(self._session)
-        forget(self._session)
+def start(session: Session) -> None:
+    """Answer STARTTLS, do the handshake, forget what was said before. Raises OSError, EOFError: the session is over."""
+    session.reply(GO_AHEAD)
+    secure(session)
+    forget(session)
 
 
 def forget(session: Session) -> None:

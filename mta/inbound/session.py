@@ -5,8 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from mta.inbound import opening, session_events, session_log
-from mta.inbound.encryption import Starter
+from mta.inbound import encryption, opening, session_events, session_log
 from mta.inbound.limits import TOO_MANY_COMMANDS, over_limit
 from mta.inbound.masking import MASK, shown
 from mta.inbound.session_replies import (
@@ -56,7 +55,6 @@ class Session:
         "_asked",
         "_commands",
         "_in_a_row",
-        "_short_host",
         "announced",
         "busy",
         "chunks",
@@ -92,12 +90,8 @@ class Session:
         self._asked = False  # a plugin's question is open: the next line may be a password
         self._after_auth = False
         self.loop_reply: Reply | None = None
-        self._short_host = service.me.split(".", 1)[0]
         connection.local.host = service.me
-        connection.on_ask(self.ask)
-        connection.on_look(self._client_is_gone)  # a lambda would take 170 bytes more
-        connection.on_talks_early(wire.hears)
-        connection.on_start_tls(Starter(self))
+        connection.on_client(self)
 
     def run(self) -> None:
         """Greet the client, answer its commands, say what happened in one log line."""
@@ -115,9 +109,6 @@ class Session:
             self._last_words(FAULT)
         finally:
             self._end()
-
-    def _client_is_gone(self) -> bool:
-        return self.wire.gone
 
     # -- the dialogue -------------------------------------------------------------------------------------------------
 
@@ -225,7 +216,10 @@ class Session:
         if not chars:
             return ""
         uuid = self.connection.uuid
-        return f"[{uuid if chars == 1 else uuid[:chars]}@{self._short_host}] "
+        host = self.service.me.split(".", 1)[0]
+        return f"[{uuid if chars == 1 else uuid[:chars]}@{host}] "
+
+    # -- the client, as plugins deal with it (mta.connection.Client) ---------------------------------------------------
 
     def ask(self, code: int, text: str, timeout: float | None) -> str:
         """Send one reply and return the client's next line, for a plugin's dialogue. Raises OSError, EOFError."""
@@ -244,6 +238,25 @@ class Session:
         if self.service.logger.level >= PROTOCOL:
             self.connection.logprotocol(f"C: {MASK}")
         return line.decode("utf-8", "surrogateescape")
+
+    def hears(self, seconds: float) -> bool:
+        """True when the client says something within so many seconds. Raises EOFError, OSError."""
+        return self.wire.hears(seconds)
+
+    @property
+    def gone(self) -> bool:
+        """True when the client has hung up."""
+        return self.wire.gone
+
+    @property
+    def may_start_tls(self) -> bool:
+        """True when there is a certificate."""
+        tls = self.service.tls
+        return tls is not None and tls.usable
+
+    def start_tls(self) -> None:
+        """Answer STARTTLS, do the handshake, forget what was said before. Raises EOFError, OSError: the session is over."""
+        encryption.start(self)
 
     # -- hooks and state ----------------------------------------------------------------------------------------------
 
@@ -291,10 +304,7 @@ class Session:
         except OSError:
             pass  # the client went before it could read the last reply
         self.wire.discard_input()
-        self.connection.on_start_tls(None)
-        self.connection.on_look(lambda: True)
-        self.connection.on_talks_early(None)
-        self.connection.on_ask(None)  # nobody answers any more; and the two would hold each other
+        self.connection.on_client(None)  # nobody answers any more; and the two would hold each other
         try:
             if self.service.events.on:
                 self._tell_cut()

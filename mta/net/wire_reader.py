@@ -66,6 +66,7 @@ class Reader(Writer):
                 raise LineTooLong
             if not deadline:
                 deadline = self._before_waiting()
+            buffer = b""  # what was read need not be kept for as long as the peer is silent
             self._more(deadline)
 
     def _before_waiting(self) -> float:
@@ -76,6 +77,8 @@ class Reader(Writer):
         return deadline if deadline < self.until else self._last_deadline()
 
     def _more(self, deadline: float) -> None:
+        if self._position:
+            self._buffer, self._position = self._buffer[self._position :], 0
         layer = self._layer
         if layer is None:
             data = self._receive_bare(READ_SIZE, deadline)
@@ -83,9 +86,7 @@ class Reader(Writer):
             data = self._receive_tls(layer, READ_SIZE, deadline)
         if not data:
             raise EOFError("the peer closed the connection")
-        start = self._position
-        self._buffer = self._buffer[start:] + data if start < len(self._buffer) else data
-        self._position = 0
+        self._buffer = self._buffer + data if self._buffer else data
 
     def read_chunk(self, size: int = READ_SIZE) -> bytes:
         """Return what has arrived, at most about `size` bytes, or b"" when the peer has closed.
@@ -194,11 +195,12 @@ class Reader(Writer):
             try:
                 data = self._sock.recv(size)
             except (BlockingIOError, InterruptedError):
-                self._greedy = 0
-                self._wait_readable(deadline)
-                continue
-            self._greedy = self._greedy + 1 if len(data) == size else 0
-            return data
+                pass  # to wait here would keep the exception, and its frames, for as long
+            else:
+                self._greedy = self._greedy + 1 if len(data) == size else 0
+                return data
+            self._greedy = 0
+            self._wait_readable(deadline)
 
     def _received_bare(self, deadline: float) -> bytes:
         data = self._receive_bare(READ_SIZE, deadline)

@@ -88,10 +88,12 @@ class WaitingSocket:
         waiter = self._waiter
         if waiter is not None:
             turn = self._turn
-            if monotonic() >= turn.ends:
-                turn.put_off(self)
-            elif not turn.served or self not in turn.served:
+            if turn.served and self in turn.served:
+                return  # put off once more it would wake up for nothing
+            if monotonic() < turn.ends:
                 waiter.switch()
+            else:
+                turn.put_off(self)
         else:
             # The greenlet is busy elsewhere (a hook, the disk): stop, or the loop would spin on this socket.
             self._watcher.stop()

@@ -145,6 +145,44 @@ def test_those_who_wait_for_many_turns_are_not_named_in_each_of_them() -> None:
         theirs.close()
 
 
+class Waits(Wire):
+    """Counts how often it waits for its peer."""
+
+    __slots__ = ("waits",)
+
+    def _wait_readable(self, deadline: float) -> None:
+        self.waits += 1
+        super()._wait_readable(deadline)
+
+
+def test_who_was_put_off_and_served_is_not_woken_up_once_more_for_nothing() -> None:
+    pairs = [socket.socketpair() for _ in range(CLIENTS)]
+    wires = [Waits(ours, timeout=60) for ours, _ in pairs]
+
+    def serve(wire: Wire) -> None:
+        wire.read_line()
+        end = time.monotonic() + WORK
+        while time.monotonic() < end:
+            pass
+        wire.read_line()
+
+    serving = []
+    for wire in wires:
+        wire.waits = 0
+        serving.append(gevent.spawn(serve, wire))
+    gevent.sleep(0.01)
+    for _, theirs in pairs:
+        theirs.sendall(b"NOOP\r\n")
+    while min(wire.waits for wire in wires) < 2:
+        gevent.sleep(0.001)
+    gevent.sleep(0.01)
+    assert {wire.waits for wire in wires} == {2}  # for the first line, and for the second
+    gevent.killall(serving)
+    for wire, (_, theirs) in zip(wires, pairs, strict=True):
+        wire.close()
+        theirs.close()
+
+
 def test_one_that_is_gone_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
     """Put off while it waits, and closed by another before its turn comes."""
     ours, theirs = socket.socketpair()

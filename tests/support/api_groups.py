@@ -74,10 +74,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 WIRING = frozenset(
     {
         *(
-            "Connection.on_ask",
-            "Connection.on_look",
-            "Connection.on_start_tls",
-            "Connection.on_talks_early",
+            "Connection.on_client",
             *("Server.on_figures", "Server.reopen"),
             "Server.on_mail",
             "Plugin.registrations",
