@@ -12,9 +12,8 @@ def loop_line(busy: Mapping[str, Any]) -> str:
     if not columns:
         return ""
     turns = ", ".join(f"{_bound(name)}: {count}" for name, count in columns.items())
-    return (
-        f"event loop held at most {busy['longest'] * 1000:.0f} ms{_place(busy['longest_at'])}; turns {turns}"
-    )
+    most = f"{busy['longest'] * 1000:.0f} ms{_place(busy['longest_at'])}"
+    return f"event loop held at most {most}, {busy['cpu']['longest'] * 1000:.0f} ms of CPU; turns {turns}"
 
 
 def _bound(name: str) -> str:

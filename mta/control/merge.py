@@ -77,13 +77,19 @@ def _busy(answers: Sequence[Answer]) -> dict[str, Any]:
             "seconds": round(known["seconds"] + figures["seconds"], 3),
             "longest": max(known["longest"], figures["longest"]),
         }
-    columns = answers[0]["histogram"]
-    histogram = {column: sum(answer["histogram"][column] for answer in answers) for column in columns}
-    longest = max(answers, key=lambda answer: answer["longest"])
     return {
         "plugins": plugins,
-        "histogram": histogram,
-        **{key: longest[key] for key in ("longest", "longest_at")},
+        **_durations(answers),
+        "longest_at": max(answers, key=lambda answer: answer["longest"])["longest_at"],
+        "cpu": _durations([answer["cpu"] for answer in answers]),
+    }
+
+
+def _durations(answers: Sequence[Answer]) -> dict[str, Any]:
+    columns = answers[0]["histogram"]
+    return {
+        "histogram": {column: sum(answer["histogram"][column] for answer in answers) for column in columns},
+        "longest": max(answer["longest"] for answer in answers),
     }
 
 

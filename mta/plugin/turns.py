@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -20,10 +20,35 @@ SHORT = BOUNDS[0] / 1000
 LAST = -2  # the lowest priority of libev's watchers
 
 
+class Durations:
+    """How many were how long. Those of the first column are not added one by one: there are too many.
+
+    longest: seconds.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._long = [0] * len(COLUMNS)
+
+    def add(self, seconds: float) -> bool:
+        """Count one that is longer than SHORT; True when none was longer before."""
+        self._long[column(seconds)] += 1
+        longest = seconds > self.longest
+        if longest:
+            self.longest = seconds
+        return longest
+
+    def as_values(self, count: int) -> dict[str, Any]:
+        """As JSON values: `histogram` by upper bound in milliseconds, `longest` in seconds. count: of all there were."""
+        counts = [count - sum(self._long), *self._long[1:]]
+        return {"histogram": dict(zip(COLUMNS, counts, strict=True)), "longest": round(self.longest, 4)}
+
+
 class Turns:
     """Watches the event loop of the thread that start() is called in.
 
-    longest: seconds. longest_at: where that was, None when nobody saw it.
+    held: by the clock. computed: by processor time, for a machine that has others to serve makes a turn longer than it is.
+    longest_at: where the longest one was, by the clock; None when nobody saw it.
     seen: what a watchdog sets while a turn goes on: the number of the turn, and where it is.
 
     libev calls us last before it waits again: since it came back from the kernel the loop was held. That takes 0.4 µs a turn, and
@@ -32,10 +57,10 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self.longest = 0.0
+        self.held = Durations()
+        self.computed = Durations()
         self.longest_at: Whereabouts | None = None
         self.seen: tuple[int, Whereabouts] | None = None
-        self._long = [0] * len(COLUMNS)
         self._loop: Any = None
         self._first = self._last = 0
 
@@ -60,26 +85,25 @@ class Turns:
         return self._turn.began
 
     def as_values(self) -> dict[str, Any]:
-        """As JSON values: `histogram` by upper bound in milliseconds, `longest` in seconds, `longest_at` as fields of a log line."""
-        last = self._last if self._loop is None else self._loop.iteration
-        counts = [last - self._first - sum(self._long), *self._long[1:]]
+        """As JSON values: those of Durations, `longest_at` as fields of a log line, and under `cpu` Durations of processor time."""
+        count = (self._last if self._loop is None else self._loop.iteration) - self._first
         where = self.longest_at
         return {
-            "histogram": dict(zip(COLUMNS, counts, strict=True)),
-            "longest": round(self.longest, 4),
+            **self.held.as_values(count),
             "longest_at": {"plugin": where.plugin, **where.fields()} if where else {},
+            "cpu": self.computed.as_values(count),
         }
 
     def _on_end(self) -> None:
         held = monotonic() - self._turn.began
         if held > SHORT:
-            self._count(held)
+            self._count(held, thread_time() - self._turn.computed)
 
-    def _count(self, held: float) -> None:
-        self._long[column(held)] += 1
-        if held > self.longest:
+    def _count(self, held: float, computed: float) -> None:
+        if computed > SHORT:
+            self.computed.add(computed)
+        if self.held.add(held):
             seen = self.seen
-            self.longest = held
             self.longest_at = seen[1] if seen and seen[0] == self._loop.iteration else None
 
 

@@ -104,9 +104,8 @@ def _moving(name: str, directory: Path, row: FanoutRow, held: list[hub.Part]) ->
         run(server, sink, count=200, size=1024, connections=10, kept=True)
         before = server.rss_kib
         proc.forget_peak(server.pid)
-        sample = pass_through(server, sink, row, MESSAGES)
-        if name == OURS:
-            hub.add(held, hub.since_start(row.name, server))
+        with hub.watching(row.name, server if name == OURS else None, held):
+            sample = pass_through(server, sink, row, MESSAGES)
         return sample, (proc.peak_rss_kib(server.pid) - before) / 1024
 
 

@@ -1,9 +1,12 @@
-"""For how long each row holds the event loop of this server: the difference of two looks at `haraka status`."""
+"""For how long each row holds the event loop of this server: the difference of two looks at `haraka status`.
+
+By the clock, and by processor time (`cpu`): while the machine serves the load and the next hop, the clock goes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,31 +59,54 @@ def parts(row: str, before: Mapping[str, Busy], after: Mapping[str, Busy]) -> It
         yield part(row if name == OURS else f"{row}, {name}", before[name], after[name])
 
 
+@contextmanager
+def watching(row: str, server: Watched | None, found: list[Part]) -> Iterator[None]:
+    """Add how long a server held its loop in the block to what was found; None: another one's. Raises NotRunning."""
+    if server is None:
+        yield
+        return
+    before = read(server)
+    yield
+    add(found, part(row, before, read(server)))
+
+
 def since_start(row: str, server: Watched) -> Part:
     """Return how long a server held its loop until now. Raises NotRunning."""
     busy = read(server)
-    return part(row, {"histogram": dict.fromkeys(busy["histogram"], 0), "longest": 0.0}, busy)
+    nothing = {"histogram": dict.fromkeys(busy["histogram"], 0), "longest": 0.0}
+    return part(row, {**nothing, "cpu": nothing}, busy)
 
 
 def add(found: list[Part], new: Part) -> None:
     """Add a row; one that is there already, from another round, gets the sums, and the longest of both."""
     for known in found:
         if known["row"] == new["row"]:
-            worse = max(known, new, key=lambda each: float(each["longest_ms"]))
-            pairs = zip(known["histogram"], new["histogram"], strict=True)
-            known.update(worse, histogram=[[bound, one + other] for (bound, one), (_, other) in pairs])
+            cpu = joined(known["cpu"], new["cpu"])
+            known.update(joined(known, new), cpu=cpu)
             return
     found.append(new)
 
 
+def joined(one: Part, other: Part) -> Part:
+    """Return two parts' sums, and what is known of the longer one."""
+    worse = max(one, other, key=lambda each: float(each["longest_ms"]))
+    pairs = zip(one["histogram"], other["histogram"], strict=True)
+    return {**worse, "histogram": [[bound, count + more] for (bound, count), (_, more) in pairs]}
+
+
 def part(row: str, before: Busy, after: Busy) -> Part:
     """Return how long the loop was held between two looks."""
-    grown = {name: count - before["histogram"][name] for name, count in after["histogram"].items()}
-    columns = [[int(name) if name.isdigit() else name, count] for name, count in grown.items()]
-    found = {"row": row, "longest_ms": longest_ms(grown, before["longest"], after["longest"])}
+    found = {"row": row, **durations(before, after), "cpu": durations(before["cpu"], after["cpu"])}
     if after["longest"] > before["longest"] and after["longest_at"]:
         found["longest_at"] = after["longest_at"]
-    return {**found, "histogram": columns}
+    return found
+
+
+def durations(before: Busy, after: Busy) -> Part:
+    """Return what a histogram has grown by between two looks, and the longest in it."""
+    grown = {name: count - before["histogram"][name] for name, count in after["histogram"].items()}
+    columns = [[int(name) if name.isdigit() else name, count] for name, count in grown.items()]
+    return {"longest_ms": longest_ms(grown, before["longest"], after["longest"]), "histogram": columns}
 
 
 def longest_ms(grown: Mapping[str, int], before: float, after: float) -> float:
@@ -101,6 +127,7 @@ def line(found: Part) -> str:
     longer = ", ".join(f"to {bound} ms: {count}" for bound, count in found["histogram"][1:] if count)
     where = f" at {found['longest_at'].get('at', '?')}" if "longest_at" in found else ""
     over = "  OVER" if found["longest_ms"] > REACH_MS else ""
-    return f"{found['row']:<24} loop held at most {found['longest_ms']:.1f} ms{where}; {longer or 'none over 1 ms'}{over}".replace(
+    most = f"{found['longest_ms']:.1f} ms{where}, {found['cpu']['longest_ms']:.1f} ms of CPU"
+    return f"{found['row']:<24} loop held at most {most}; {longer or 'none over 1 ms'}{over}".replace(
         "to more ms", "more"
     )

@@ -48,15 +48,14 @@ def once(name: str, directory: Path, count: int, held: list[hub.Part]) -> list[f
         run(server, None, count=200, size=1024, connections=10, kept=True)
         time.sleep(0.5)  # a server may still load what its first banner needs not
         before = server.rss_kib
-        crowd.grow(count)
-        time.sleep(0.5)
-        banner = (server.rss_kib - before) / count
-        crowd.greet()
-        time.sleep(0.5)
-        ehlo = (server.rss_kib - before) / count
-        cpu = quiet_cpu(server)
-        if name == OURS:
-            hub.add(held, hub.since_start(f"idle {count}", server))
+        with hub.watching(f"idle {count}", server if name == OURS else None, held):
+            crowd.grow(count)
+            time.sleep(0.5)
+            banner = (server.rss_kib - before) / count
+            crowd.greet()
+            time.sleep(0.5)
+            ehlo = (server.rss_kib - before) / count
+            cpu = quiet_cpu(server)
         waits = [banner_ms(server.port) for _ in range(LATECOMERS)]
         return [banner, ehlo, percentile(waits, 50), percentile(waits, 99), cpu]
 

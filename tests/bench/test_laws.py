@@ -153,7 +153,8 @@ def test_no_room(tmp_path: Path) -> None:
 
 def busy(longest: float, at: dict[str, str] | None = None, **counts: int) -> dict[str, Any]:
     histogram = {"1": 0, "20": 0, "50": 0, "more": 0} | {name.strip("_"): n for name, n in counts.items()}
-    return {"histogram": histogram, "longest": longest, "longest_at": at or {}}
+    cpu = {"histogram": histogram, "longest": longest / 2}
+    return {"histogram": histogram, "longest": longest, "longest_at": at or {}, "cpu": cpu}
 
 
 PLACE = {"plugin": "core", "at": "mta/x.py:1"}
@@ -181,6 +182,7 @@ def test_what_a_row_added() -> None:
         "longest_ms": 300.0,
         "longest_at": PLACE,
         "histogram": [[1, 4], [20, 0], [50, 2], ["more", 1]],
+        "cpu": {"longest_ms": 150.0, "histogram": [[1, 4], [20, 0], [50, 2], ["more", 1]]},
     }
     assert hub.line(part).split() == (
         [
@@ -192,7 +194,11 @@ def test_what_a_row_added() -> None:
             "300.0",
             "ms",
             "at",
-            "mta/x.py:1;",
+            "mta/x.py:1,",
+            "150.0",
+            "ms",
+            "of",
+            "CPU;",
             "to",
             "50",
             "ms:",
@@ -209,10 +215,13 @@ def test_what_a_row_added() -> None:
 def test_rounds_are_added_up() -> None:
     found: list[hub.Part] = []
     hub.add(found, hub.part("r", busy(0.0), busy(0.03, PLACE, _1=1, _50=1)))
-    hub.add(found, hub.part("r", busy(0.0), busy(0.01, _1=2, _20=1)))
+    quick = hub.part("r", busy(0.0), busy(0.01, _1=2, _20=1))
+    quick["cpu"]["longest_ms"] = 17.0
+    hub.add(found, quick)
     hub.add(found, hub.part("s", busy(0.0), busy(0.0)))
     assert [part["row"] for part in found] == ["r", "s"]
-    assert found[0]["histogram"] == [[1, 3], [20, 1], [50, 1], ["more", 0]]
+    assert found[0]["histogram"] == [[1, 3], [20, 1], [50, 1], ["more", 0]] == found[0]["cpu"]["histogram"]
+    assert found[0]["cpu"]["longest_ms"] == 17.0
     assert (found[0]["longest_ms"], found[0]["longest_at"]) == (30.0, PLACE)
 
 

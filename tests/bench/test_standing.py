@@ -35,9 +35,11 @@ def test_a_crowd(tmp_path: Path) -> None:
             crowd.grow(30)
             crowd.greet()
             assert banner_ms(server.port) > 0
-            before = hub.read(server)
-        after = hub.read(server)
-        assert sum(count for _, count in hub.part("crowd", before, after)["histogram"]) > 0
+        held: list[hub.Part] = []
+        with hub.watching("crowd", server, held), hub.watching("another's", None, held):
+            assert banner_ms(server.port) > 0
+        assert [part["row"] for part in held] == ["crowd"]
+        assert sum(count for _, count in held[0]["histogram"]) > 0
 
 
 class Contender(NamedTuple):

@@ -19,7 +19,8 @@ def status(pid: int, *sites: dict[str, Any], **more: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("in_progress", "scheduled", "held", "ready", "parked"), 2)
     about = {"version": "1", "pid": pid, "started": 100.0 + pid, "connections": 3, "listening": ["[::0]:25"]}
     about |= {"slot": 0, "figures": {"accepted": pid}}
-    busy = {"plugins": {}, "histogram": {"100": 0, "more": 0}, "longest": 0.0, "longest_at": {}}
+    nothing = {"histogram": {"100": 0, "more": 0}, "longest": 0.0}
+    busy = {"plugins": {}, **nothing, "longest_at": {}, "cpu": nothing}
     return {
         **about,
         **counts,
@@ -52,6 +53,7 @@ def test_who_kept_the_event_loops_busy() -> None:
         "histogram": {"100": 0, "more": 1},
         "longest": 0.3,
         "longest_at": {"plugin": "slow"},
+        "cpu": {"histogram": {"100": 1, "more": 0}, "longest": 0.09},
     }
     other = {
         "plugins": {
@@ -61,6 +63,7 @@ def test_who_kept_the_event_loops_busy() -> None:
         "histogram": {"100": 1, "more": 2},
         "longest": 0.25,
         "longest_at": {"plugin": "core"},
+        "cpu": {"histogram": {"100": 0, "more": 2}, "longest": 0.24},
     }
     whole = merged("status", [status(7, busy=one), status(5, busy=other)])["busy"]
     assert whole == {
@@ -71,6 +74,7 @@ def test_who_kept_the_event_loops_busy() -> None:
         "histogram": {"100": 1, "more": 3},
         "longest": 0.3,
         "longest_at": {"plugin": "slow"},
+        "cpu": {"histogram": {"100": 1, "more": 2}, "longest": 0.24},
     }
 
 

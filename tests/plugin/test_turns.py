@@ -7,10 +7,12 @@ import time
 
 import gevent
 import pytest
+from gevent import monkey
 
 from mta.plugin.turns import COLUMNS, Turns, column
 from mta.plugin.whereabouts import CORE, Whereabouts
 
+sleep_really = monkey.get_original("time", "sleep")
 PLACE = Whereabouts("greylist", "rcpt", "-", "/plugins/greylist.py:41", "")
 
 
@@ -60,6 +62,32 @@ def test_every_turn_is_counted_once() -> None:
     assert histogram["more"] >= 1 and sum(histogram[name] for name in ("50", "100", "more")) >= 3
     assert values["longest"] >= 0.12
     assert values["longest_at"] == {"plugin": "greylist", "hook": "rcpt", "at": "/plugins/greylist.py:41"}
+    assert values["cpu"]["longest"] <= values["longest"]
+    assert sum(values["cpu"]["histogram"].values()) == last - first
+
+
+def test_what_the_machine_gave_to_others_is_no_processor_time() -> None:
+    turns = Turns()
+    turns.start()
+    gevent.sleep(0.001)
+    sleep_really(0.2)  # this thread has nothing, and the loop waits for it
+    gevent.sleep(0.001)
+    turns.stop()
+    assert turns.held.longest >= 0.2 and turns.computed.longest < 0.1
+    computed = turns.as_values()["cpu"]["histogram"]
+    assert computed["more"] == 0 and turns.as_values()["histogram"]["more"] >= 1
+
+
+def test_processor_time_is_counted() -> None:
+    turns = Turns()
+    turns.start()
+    gevent.sleep(0.001)
+    end = time.thread_time() + 0.12
+    while time.thread_time() < end:
+        pass
+    gevent.sleep(0.001)
+    turns.stop()
+    assert turns.computed.longest >= 0.12 and turns.as_values()["cpu"]["histogram"]["more"] == 1
 
 
 def test_a_place_that_was_seen_in_another_turn_is_not_that_of_this_one() -> None:
@@ -68,7 +96,7 @@ def test_a_place_that_was_seen_in_another_turn_is_not_that_of_this_one() -> None
     turns.seen = (gevent.get_hub().loop.iteration - 1, Whereabouts(CORE, "", "-", "x.py:1", ""))
     turn_of(0.05, turns)
     turns.stop()
-    assert turns.as_values()["longest_at"] == {} and turns.longest >= 0.05
+    assert turns.as_values()["longest_at"] == {} and turns.held.longest >= 0.05
 
 
 def longest_while_waiting() -> float:
@@ -77,7 +105,7 @@ def longest_while_waiting() -> float:
     gevent.sleep(0.3)
     turns.stop()
     assert sum(turns.as_values()["histogram"].values()) > 0
-    return turns.longest
+    return turns.held.longest
 
 
 def test_what_waits_is_not_counted() -> None:
@@ -89,4 +117,5 @@ def test_nothing_was_counted_yet() -> None:
         "histogram": dict.fromkeys(COLUMNS, 0),
         "longest": 0.0,
         "longest_at": {},
+        "cpu": {"histogram": dict.fromkeys(COLUMNS, 0), "longest": 0.0},
     }

@@ -98,6 +98,7 @@ def hub_table(run: Run) -> str:
     head = [
         "row",
         "longest, ms",
+        "CPU at most, ms",
         *(f"to {b} ms" if b != "more" else "more" for b in bounds),
         f"≤ {HUB_LIMIT:g} ms?",
         "the longest was",
@@ -110,11 +111,19 @@ def _bounds(hub: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [*sorted(found - {"more"}), *(found & {"more"})]
 
 
+def _within(row: Mapping[str, Any]) -> str:
+    """By the clock, or else by what we can do something about."""
+    if row["longest_ms"] <= HUB_LIMIT:
+        return "yes"
+    return "of CPU" if row["cpu"]["longest_ms"] <= HUB_LIMIT else "**no**"
+
+
 def _held(row: Mapping[str, Any], bounds: Sequence[Any]) -> Iterator[str]:
     counts = dict(row["histogram"])
     yield row["row"]
     yield short(row["longest_ms"])
+    yield short(row["cpu"]["longest_ms"])
     yield from (str(counts.get(bound, 0)) for bound in bounds)
-    yield "yes" if row["longest_ms"] <= HUB_LIMIT else "**no**"
+    yield _within(row)
     where = row.get("longest_at", {})
     yield " ".join(where[key] for key in ("plugin", "hook", "at") if key in where)

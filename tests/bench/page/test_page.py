@@ -82,7 +82,7 @@ def test_a_run_in_parts_is_put_together_and_the_last_part_counts(tmp_path: Path)
     run = read([SAMPLE, other])
     assert [row.name for row in run.rows] == [row["row"] for row in whole["rows"]]
     assert [row.unit for row in run.rows if row.kind == "relay"] == ["letter"]
-    assert len(run.figures) == 3 and len(run.laws) == 2 and len(run.hub) == 2
+    assert len(run.figures) == 3 and len(run.laws) == 2 and len(run.hub) == 3
 
 
 def test_parts_of_two_machines_are_refused(
