@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent import get_hub
-from gevent.pool import Group
 
 from mta import memory
 from mta.connection import Connection, Endpoint
+from mta.inbound.greenlets import Greenlets
 from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
 from mta.net.accept import accept
@@ -48,7 +48,7 @@ class Listener:
         self._shared = shared
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
-        self._greenlets = Group()
+        self._greenlets = Greenlets(self._serve)
         self._crowd = Crowd(memory.descriptors())
         self.accepted = 0  # since the start, as turned_away
         self.turned_away = 0
@@ -119,7 +119,7 @@ class Listener:
             self._turn_away(client, remote)
         else:
             self.accepted += 1
-            self._greenlets.spawn(self._serve, client, remote, seat)
+            self._greenlets.spawn(client, remote, seat)
 
     def _turn_away(self, client: _socket.socket, remote: Endpoint) -> None:
         """One system call, no greenlet: whoever floods us must not cost more than that."""
