@@ -170,7 +170,7 @@ def _lines(text: str) -> tuple[str, ...]:
             lines.append(line.rstrip(" "))
         else:
             lines += _wrap(line.translate(_CONTROLS).rstrip(" "))
-    return tuple(filter(None, lines)) or ("",)
+    return tuple([line for line in lines if line]) or ("",)
 
 
 def _wrap(line: str) -> list[str]:
