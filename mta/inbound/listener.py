@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent import get_hub
-from gevent.pool import Group
 
 from mta import memory
 from mta.connection import Connection, Endpoint
 from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
 from mta.net.accept import accept
+from mta.net.clock import default_clock
 from mta.net.wire import READ, SLACK, Wire
 from mta.plugin.endpoints import endpoint
 
@@ -48,7 +48,8 @@ class Listener:
         self._shared = shared
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
-        self._greenlets = Group()
+        self._greenlets: set[gevent.Greenlet[..., None]] = set()
+        self._clock = default_clock()
         self._crowd = Crowd(memory.descriptors())
         self.accepted = 0  # since the start, as turned_away
         self.turned_away = 0
@@ -87,12 +88,12 @@ class Listener:
 
     def wait(self) -> None:
         """Wait until every session has come to its own end."""
-        self._greenlets.join()
+        gevent.joinall(list(self._greenlets))
 
     def join(self, timeout: float) -> None:
         """Wait for the sessions to end, at most so many seconds; cut those that have not."""
-        self._greenlets.join(timeout=timeout)
-        self._greenlets.kill()
+        gevent.joinall(list(self._greenlets), timeout=timeout)
+        gevent.killall(list(self._greenlets))
 
     def _accept(self, sock: _socket.socket) -> None:
         """Runs in the event loop when clients wait."""
@@ -119,7 +120,7 @@ class Listener:
             self._turn_away(client, remote)
         else:
             self.accepted += 1
-            self._greenlets.spawn(self._serve, client, remote, seat)
+            self._greenlets.add(gevent.spawn(self._serve, client, remote, seat))
 
     def _turn_away(self, client: _socket.socket, remote: Endpoint) -> None:
         """One system call, no greenlet: whoever floods us must not cost more than that."""
@@ -150,11 +151,15 @@ class Listener:
             self._run(client, remote, seat)
         finally:
             seat.leave()
+            self._greenlets.discard(gevent.getcurrent())
 
     def _run(self, client: _socket.socket, remote: Endpoint, seat: Seat) -> None:
         service = self._service
         wire = Wire(
-            client, timeout=service.smtp.inactivity_timeout, lenient=service.settings.bare_newline == "repair"
+            client,
+            timeout=service.smtp.inactivity_timeout,
+            clock=self._clock,
+            lenient=service.settings.bare_newline == "repair",
         )
         wire.until = wire.now + service.settings.max_session_seconds + SLACK
         try:
