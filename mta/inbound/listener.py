@@ -17,6 +17,7 @@ from mta.inbound.greenlets import Greenlets
 from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
 from mta.net.accept import accept
+from mta.net.clock import default_clock
 from mta.net.wire import READ, SLACK, Wire
 from mta.plugin.endpoints import endpoint
 
@@ -49,6 +50,7 @@ class Listener:
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
         self._greenlets = Greenlets(self._serve)
+        self._clock = default_clock()
         self._crowd = Crowd(memory.descriptors())
         self.accepted = 0  # since the start, as turned_away
         self.turned_away = 0
@@ -91,7 +93,7 @@ class Listener:
 
     def join(self, timeout: float) -> None:
         """Wait for the sessions to end, at most so many seconds; cut those that have not."""
-        self._greenlets.join(timeout=timeout)
+        self._greenlets.join(timeout)
         self._greenlets.kill()
 
     def _accept(self, sock: _socket.socket) -> None:
@@ -154,7 +156,10 @@ class Listener:
     def _run(self, client: _socket.socket, remote: Endpoint, seat: Seat) -> None:
         service = self._service
         wire = Wire(
-            client, timeout=service.smtp.inactivity_timeout, lenient=service.settings.bare_newline == "repair"
+            client,
+            timeout=service.smtp.inactivity_timeout,
+            clock=self._clock,
+            lenient=service.settings.bare_newline == "repair",
         )
         wire.until = wire.now + service.settings.max_session_seconds + SLACK
         try:
