@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from mta.transaction import Transaction
 
 
+# The first two bits are the variant, the next two are random (RFC 9562 4.1).
+_VARIANT = dict(zip("0123456789ABCDEF", "89AB" * 4, strict=True))
+
+
 def new_uuid() -> str:
     """A random upper-case UUID (RFC 9562 version 4), the form that Haraka gives connections."""
-    raw = bytearray(os.urandom(16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex().upper()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = os.urandom(16).hex().upper()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 class ClientGone(OSError):

@@ -117,6 +117,7 @@ GEVENT = {
     "mta.plugin.runner",
     "mta.plugin.turns",
     "mta.plugin.watchdog",
+    "mta.inbound.greenlets",
     "mta.inbound.listener",
     "mta.outbound.engine",
     "mta.outbound.crew",

@@ -79,6 +79,8 @@ class Seat:
 
     def move(self, ip: str, settings: ConnectionSettings) -> Reply | None:
         """The client turns out to come from `ip` (PROXY, XCLIENT): count it there, or refuse it."""
+        if ip == self._origin:
+            return None  # nearly everybody comes by themselves
         origin = _origin(ip, settings)
         if origin == self._origin:
             return None

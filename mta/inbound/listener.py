@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent import get_hub
-from gevent.pool import Group
 
 from mta import memory
 from mta.connection import Connection, Endpoint
+from mta.inbound.greenlets import Greenlets
 from mta.inbound.limits import TOO_MANY_CONNECTIONS, Crowd
 from mta.inbound.session import Session
 from mta.net.accept import accept
+from mta.net.clock import default_clock
 from mta.net.wire import READ, SLACK, Wire
 from mta.plugin.endpoints import endpoint
 
@@ -48,7 +49,8 @@ class Listener:
         self._shared = shared
         self._sockets = list(sockets)
         self._sessions: set[Session] = set()
-        self._greenlets = Group()
+        self._greenlets = Greenlets(self._serve)
+        self._clock = default_clock()
         self._crowd = Crowd(memory.descriptors())
         self.accepted = 0  # since the start, as turned_away
         self.turned_away = 0
@@ -91,7 +93,7 @@ class Listener:
 
     def join(self, timeout: float) -> None:
         """Wait for the sessions to end, at most so many seconds; cut those that have not."""
-        self._greenlets.join(timeout=timeout)
+        self._greenlets.join(timeout)
         self._greenlets.kill()
 
     def _accept(self, sock: _socket.socket) -> None:
@@ -119,7 +121,7 @@ class Listener:
             self._turn_away(client, remote)
         else:
             self.accepted += 1
-            self._greenlets.spawn(self._serve, client, remote, seat)
+            self._greenlets.spawn(client, remote, seat)
 
     def _turn_away(self, client: _socket.socket, remote: Endpoint) -> None:
         """One system call, no greenlet: whoever floods us must not cost more than that."""
@@ -154,7 +156,10 @@ class Listener:
     def _run(self, client: _socket.socket, remote: Endpoint, seat: Seat) -> None:
         service = self._service
         wire = Wire(
-            client, timeout=service.smtp.inactivity_timeout, lenient=service.settings.bare_newline == "repair"
+            client,
+            timeout=service.smtp.inactivity_timeout,
+            clock=self._clock,
+            lenient=service.settings.bare_newline == "repair",
         )
         wire.until = wire.now + service.settings.max_session_seconds + SLACK
         try:

@@ -74,7 +74,9 @@ def greeting(session: Session, first_hook: str) -> Reply:
 
 
 def _greeting(session: Session, first_hook: str) -> Reply:
-    session.loop_reply = _recount(session)
+    # Behind a load balancer the client's address is known only now, and with it how many come from there.
+    seat, settings = session.seat, session.service.settings
+    session.loop_reply = seat.move(session.connection.remote.ip, settings) if seat else None
     if session.loop_reply is not None:
         return session.loop_reply
     if first_hook == "connect_init":
@@ -86,13 +88,6 @@ def _greeting(session: Session, first_hook: str) -> Reply:
     verdict = session.run_hook("connect")
     session.loop_reply = refuse("connect", verdict)
     return session.loop_reply or banner(session.connection, session.service, verdict.message)
-
-
-def _recount(session: Session) -> Reply | None:
-    """Behind a load balancer the client's address is known only now, and with it how many come from there."""
-    if session.seat is None:
-        return None
-    return session.seat.move(session.connection.remote.ip, session.service.settings)
 
 
 def _look_up_rdns(session: Session) -> Reply | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from gevent import get_hub
 
 from mta.net.per_loop import PerLoop
+from mta.net.turn import turn_of_loop
 
 TICK = 1.0
 
@@ -26,16 +27,20 @@ class Waiter(Protocol):
 
 
 class Clock:
-    """Ends the waits of all its members; `now` is the monotonic time in seconds, up to one tick old."""
+    """Ends the waits of all its members; `now` is the monotonic time in seconds, up to one tick old.
 
-    __slots__ = ("_loop", "_members", "_timer", "now")
+    hub, turn: those of the event loop that it belongs to, so that a wire has all three by one look.
+    """
+
+    __slots__ = ("_members", "_timer", "hub", "now", "turn")
 
     def __init__(self) -> None:
         self.now = monotonic()
         self._members: set[Waiter] = set()
         # ref=False: a clock alone must not keep a process alive.
-        self._loop = get_hub().loop
-        self._timer = self._loop.timer(TICK, TICK, ref=False)
+        self.hub = get_hub()
+        self.turn = turn_of_loop()
+        self._timer = self.hub.loop.timer(TICK, TICK, ref=False)
 
     def add(self, member: Waiter) -> None:
         """Watch this member's deadline from now on."""
@@ -54,7 +59,7 @@ class Clock:
         self.now = now = monotonic()
         # One callback each: the loop serves others in between, when thousands have fallen silent together.
         for member in [member for member in self._members if member.deadline < now]:
-            self._loop.run_callback(_expire, member, now)
+            self.hub.loop.run_callback(_expire, member, now)
 
 
 def _expire(member: Waiter, now: float) -> None:

@@ -6,10 +6,8 @@ before it waits. They inherit from each other in this order, so that the hot pat
 
 from __future__ import annotations
 
-import _socket
 from typing import TYPE_CHECKING, Any
 
-from mta.net.clock import Clock
 from mta.net.wire_reader import BareNewline, LineTooLong, Reader
 from mta.net.wire_waiting import READ, SLACK, WireTimeout
 
@@ -32,17 +30,6 @@ class Wire(Reader):
     """
 
     __slots__ = ()
-
-    def __init__(
-        self,
-        sock: _socket.socket,
-        *,
-        timeout: float = 300.0,
-        clock: Clock | None = None,
-        lenient: bool = False,
-    ) -> None:
-        """Take over a connected socket: an ordinary one, or a bare `_socket.socket` that does not block."""
-        super().__init__(sock, timeout, clock, lenient)
 
     def secure(self, layer: Layer, *, keep_input: bool = False) -> None:
         """Do a TLS handshake with this session; from then on everything is encrypted.
@@ -82,7 +69,7 @@ class Wire(Reader):
             return
         if self._layer is not None:
             self._say_goodbye(self._layer)
-        super().close()
+        Reader.close(self)
 
     def _say_goodbye(self, layer: Layer) -> None:
         """Tell the peer that nothing was cut off, as far as that is possible without waiting."""

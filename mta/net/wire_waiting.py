@@ -11,10 +11,9 @@ import _socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub, getcurrent
+from gevent import getcurrent
 
 from mta.net.clock import Clock, default_clock
-from mta.net.turn import turn_of_loop
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -47,18 +46,17 @@ class WaitingSocket:
     )
 
     def __init__(self, sock: _socket.socket, timeout: float, clock: Clock | None) -> None:
-        self._sock = _bare(sock)
-        self._hub = get_hub()
-        self._clock = clock or default_clock()
-        self._turn = turn_of_loop()
-        self._watcher = self._hub.loop.io(self._sock.fileno(), READ)
+        self._sock = sock if type(sock) is _socket.socket else _bare(sock)
+        self._clock = clock = clock or default_clock()
+        self._hub, self._turn = clock.hub, clock.turn
+        self._watcher = clock.hub.loop.io(self._sock.fileno(), READ)
         self._watching = False
         self._waiter: greenlet | None = None
         self.timeout = timeout
         self.deadline = NEVER
         self.until = NEVER
         self.closed = False
-        self._clock.add(self)
+        clock.add(self)
 
     @property
     def now(self) -> float:
@@ -143,8 +141,6 @@ class WaitingSocket:
 
 def _bare(sock: _socket.socket) -> _socket.socket:
     """The C socket below: Python's and gevent's wrappers cost more than the system calls."""
-    if type(sock) is _socket.socket:
-        return sock
     bare = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     bare.setblocking(False)
     return bare

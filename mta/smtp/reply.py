@@ -58,19 +58,15 @@ class Reply:
 
     def to_bytes(self, prefix: str = "") -> bytes:
         """The reply as it goes over the wire, CRLF included; prefix is put before the text of every line."""
-        if prefix:
-            return self._encode(prefix)
-        if not self._bytes:
-            _fill_bytes(self, self._encode(""))
-        return self._bytes
-
-    def _encode(self, prefix: str) -> bytes:
+        if self._bytes and not prefix:
+            return self._bytes
         mark = f"{self.enhanced} {prefix}" if self.enhanced else prefix
         lines = self.lines
-        if len(lines) == 1:
-            return f"{self.code} {mark}{lines[0]}\r\n".encode("utf-8", "replace")
-        body = "".join(f"{self.code}-{mark}{line}\r\n" for line in lines[:-1])
-        return f"{body}{self.code} {mark}{lines[-1]}\r\n".encode("utf-8", "replace")
+        first = "" if len(lines) == 1 else "".join(f"{self.code}-{mark}{line}\r\n" for line in lines[:-1])
+        data = f"{first}{self.code} {mark}{lines[-1]}\r\n".encode("utf-8", "replace")
+        if not prefix:
+            _fill_bytes(self, data)
+        return data
 
     @property
     def text(self) -> str:
@@ -170,7 +166,7 @@ def _lines(text: str) -> tuple[str, ...]:
             lines.append(line.rstrip(" "))
         else:
             lines += _wrap(line.translate(_CONTROLS).rstrip(" "))
-    return tuple(filter(None, lines)) or ("",)
+    return tuple([line for line in lines if line]) or ("",)
 
 
 def _wrap(line: str) -> list[str]:

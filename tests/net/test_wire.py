@@ -216,6 +216,34 @@ def test_peek(pair) -> None:
     assert wire.peek()
 
 
+def test_heard_is_only_what_was_said(pair) -> None:
+    wire, peer = pair
+    assert not wire.heard()
+    peer.sendall(b"x")
+    gevent.sleep(0.02)
+    assert wire.heard()
+    assert wire.read_chunk() == b"x"
+    peer.close()
+    gevent.sleep(0.02)
+    assert not wire.heard()
+    wire.close()
+    assert not wire.heard()
+
+
+def test_what_is_discarded_is_neither_read_nor_heard_any_more(pair) -> None:
+    wire, peer = pair
+    wire.discard_input()
+    peer.sendall(b"QUIT\r\nNOOP\r\n")
+    gevent.sleep(0.02)
+    assert wire.read_line() == b"QUIT"
+    peer.sendall(b"RSET\r\n")
+    gevent.sleep(0.02)
+    wire.discard_input()
+    assert not wire.heard()
+    peer.sendall(b"DATA\r\n")
+    assert wire.read_line() == b"DATA"
+
+
 def test_addresses(pair) -> None:
     wire, peer = pair
     assert wire.peer == peer.getsockname()
