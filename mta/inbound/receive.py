@@ -11,7 +11,7 @@ from mta.inbound.intake import Intake, take_whole
 from mta.inbound.limits import Pace
 from mta.logger import NOTICE
 from mta.message import trace
-from mta.plugin.refusal import Refusal, lines_of, reply_with
+from mta.plugin.refusal import Refusal, acceptance, lines_of, reply_with
 from mta.plugin.verdict import CONTINUE, OK
 from mta.smtp.data import FINAL_DOT
 from mta.smtp.reply import Reply
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GO_AHEAD = Reply(354, "go ahead, make my day")
 MAIL_LOOP = Reply(550, "Too many received headers - possible mail loop", "5.4.6")
+QUEUED = Refusal(250, "2.0.0", "Message Queued")
 NO_QUEUE = Refusal(451, "4.3.5", "no queue took the message")
 DATA_READ_SIZE = 65_536
 
@@ -178,11 +179,11 @@ def _decide(session: Session, transaction: Transaction) -> Reply:
 
 def _queued(session: Session, transaction: Transaction, verdict: Verdict) -> Reply:
     if verdict.message is None:
-        reply = Reply(250, f"Message Queued ({transaction.uuid})", "2.0.0")
+        reply = Reply(QUEUED.code, f"{QUEUED.text} ({transaction.uuid})", QUEUED.enhanced)
     else:
-        lines = lines_of(verdict.message) or ["Message Queued"]
+        lines = lines_of(verdict.message) or [QUEUED.text]
         lines[-1] += f" ({transaction.uuid})"
-        reply = reply_with(lines, Refusal(250, "2.0.0", ""))
+        reply = acceptance(lines, QUEUED)
     if session.service.events.on:
         session_events.queued(session, transaction, verdict.plugin)
     if session.service.hooks.has("queue_ok"):

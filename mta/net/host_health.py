@@ -93,6 +93,9 @@ class HostHealth:
         A host whose time is over has its place again for whoever asks first, and for the others when that one succeeded:
         if it is still not there, one delivery waits for it and not all of them.
         """
+        return self._up_first(hops) if self._down else iter(hops)
+
+    def _up_first(self, hops: Iterable[NextHop]) -> Iterator[NextHop]:
         last: list[NextHop] = []
         for hop in hops:
             if self._is_passed_over(hop):

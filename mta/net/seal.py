@@ -47,7 +47,7 @@ def is_sound(message: bytes, unknown: int = ALL) -> bool:
     if unknown >= len(message):
         return _is_sound(message)
     # A CRLF.CRLF that is not all in the part that is known begins before it.
-    return find_end(message[: unknown + len(END) - 1]) < 0 and not has_bare_newline(message[:unknown])
+    return message.find(END, 0, unknown + len(END) - 1) < 0 and not has_bare_newline(message[:unknown])
 
 
 def _is_sound(chunk: bytes) -> bool:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mta.message.snapshot import Snapshot
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mta.message.stream import MessageStream
 
 
-class HotMessage:
+class HotMessage(Snapshot):
     """The bytes of one message in SMTP form; they do not change when its stream is discarded.
 
-    holders: how many queue entries still wait to be delivered from here. whole: the message, if it is one chunk.
-    sound_bytes: so many at its end are the body, and have been looked at; see MessageStream.checked.
+    holders: how many queue entries still wait to be delivered from here.
     """
 
-    __slots__ = ("_chunks", "holders", "size", "sound_bytes", "whole")
+    __slots__ = ("holders",)
 
     def __init__(self, chunks: Iterable[bytes], sound_bytes: int = 0) -> None:
-        self._chunks = tuple(chunks)
-        self.sound_bytes = sound_bytes
+        super().__init__(chunks, sound_bytes)
         self.holders = 0
-        self.whole = self._chunks[0] if len(self._chunks) == 1 else None
-        self.size = len(self.whole) if self.whole is not None else sum(map(len, self._chunks))
 
     @classmethod
     def of(cls, stream: MessageStream) -> HotMessage | None:
@@ -32,7 +30,3 @@ class HotMessage:
         if not stream.in_memory:
             return None
         return cls(stream.chunks(), stream.body_size if stream.checked else 0)
-
-    def chunks(self) -> Iterator[bytes]:
-        """The message from its beginning; a small one is one chunk."""
-        return iter(self._chunks)

@@ -74,7 +74,7 @@ class Forwarder:
 
     def close(self) -> None:
         """Say good-bye on the kept connections and wait for it, some seconds at most; those in use follow when they can."""
-        self._lines.close()
+        self._lines.close_all()
 
     @staticmethod
     def close_all(forwarders: Iterable[Forwarder]) -> None:

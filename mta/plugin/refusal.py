@@ -28,18 +28,24 @@ def reply_with(message: object, default: Refusal, close: bool = False) -> Reply:
     if isinstance(message, DSN) and min(message.code, default.code) >= 400:
         return Reply(message.code, message.lines, message.enhanced, close=close)
     lines = lines_of(message) or [default.text]
-    enhanced, lines[0] = _split_enhanced(lines[0], default)
+    enhanced = _split_enhanced(lines, default)
     if isinstance(message, DSN) and default.enhanced and message.cls == default.code // 100:
         enhanced = message.enhanced
     return Reply(default.code, lines, enhanced, close=close)
 
 
+def acceptance(lines: list[str], default: Refusal) -> Reply:
+    """As reply_with, of lines as lines_of gives them, at least one; they are the callee's."""
+    enhanced = _split_enhanced(lines, default)
+    return Reply(default.code, lines, enhanced)
+
+
 def lines_of(message: object) -> list[str]:
     """The text of a message line by line, of a DSN what it was given; [] when the plugin gave none."""
-    if message is None or message == "":
-        return []
     if isinstance(message, str):
         return message.splitlines()
+    if message is None:
+        return []
     if isinstance(message, DSN):
         return lines_of(message.msg)
     if isinstance(message, list | tuple):
@@ -47,9 +53,11 @@ def lines_of(message: object) -> list[str]:
     return [str(message)]
 
 
-def _split_enhanced(line: str, default: Refusal) -> tuple[str, str]:
-    match = _ENHANCED.match(line)
+def _split_enhanced(lines: list[str], default: Refusal) -> str:
+    """The enhanced code that the first line begins with, which is taken out of it, or else the default's."""
+    match = _ENHANCED.match(lines[0])
     # RFC 2034 section 4: the class of the enhanced code is the first digit of the reply code.
     if match and match.group(1)[0] == str(default.code)[0]:
-        return match.group(1), line[match.end() :]
-    return default.enhanced, line
+        lines[0] = lines[0][match.end() :]
+        return match.group(1)
+    return default.enhanced

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -180,15 +180,15 @@ class SmtpForward(Plugin):
         keys = (mail_from.address.lower(), mail_from.host) if self.by_sender else (domain,)
         return next((self.targets[key] for key in keys if key in self.targets), None)
 
-    def by_target(self, transaction: Transaction) -> dict[Target, list[Address]]:
+    def by_target(self, transaction: Transaction) -> Iterable[tuple[Target, list[Address]]]:
         rcpts = list(dict.fromkeys(transaction.rcpt_to))
         if not self.targets:
-            return {self.main: rcpts}
+            return ((self.main, rcpts),)
         groups: dict[Target, list[Address]] = {}
         for rcpt in rcpts:
             target = self.target_for(transaction.mail_from, rcpt.host) or self.main
             groups.setdefault(target, []).append(rcpt)
-        return groups
+        return groups.items()
 
     def hook_get_mx(self, hmail: HMail, domain: str) -> Answer:
         """Mail that waits in our queue goes to the server of its section too."""
@@ -259,7 +259,7 @@ class SmtpForward(Plugin):
         if transaction.notes.get("queue.wants", OURS) != OURS:
             return None
         replies: dict[Address, Reply] = {}
-        for target, rcpts in self.by_target(transaction).items():
+        for target, rcpts in self.by_target(transaction):
             replies |= target.forwarder.forward(transaction, rcpts, one_by_one=target.one_by_one)
         return answer_of(replies)
 
@@ -267,7 +267,7 @@ class SmtpForward(Plugin):
         assert connection.transaction is not None  # there is one at hook queue_outbound
         if connection.transaction.hold_until is not None:
             return None  # only our own queue can hold it (RFC 4865)
-        if not all(target.enable_outbound for target in self.by_target(connection.transaction)):
+        if not all(target.enable_outbound for target, _ in self.by_target(connection.transaction)):
             return None
         return self.hook_queue(connection)
 
@@ -369,9 +369,10 @@ def timeouts_of(section: Section) -> Timeouts:
 
 def answer_of(replies: Replies) -> Answer:
     """One answer for all recipients, the worst for now before the worst for good: see docs/plugins/queue/smtp_forward.md."""
+    kinds = {reply.kind for reply in replies.values()}
     for kind, code in ((4, DENYSOFT), (5, DENY)):
-        refused = {rcpt: reply for rcpt, reply in replies.items() if reply.kind == kind}
-        if refused:
+        if kind in kinds:
+            refused = {rcpt: reply for rcpt, reply in replies.items() if reply.kind == kind}
             return code, refusal(refused, partly=len(refused) < len(replies))
     return OK, next(iter(replies.values())).text
 

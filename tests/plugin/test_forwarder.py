@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from mta.message.header import Header
-from mta.message.stream import MessageStream
+from mta.message.stream import MessageStream, append_checked
 from mta.plugin import Address, ConnectionPoolSettings, Forwarder, NextHop, Plugin, Timeouts
 from mta.transaction import Transaction
 from tests.support.fake_mx import FakeMx
@@ -14,6 +14,8 @@ from tests.support.plugins import logger_and_lines
 from tests.support.server import eventually
 
 ANN, BOB = Address.parse("ann@there.test"), Address.parse("bob@there.test")
+
+MAIL = b"Subject: hello\r\n\r\none\r\n"
 
 
 def forwarder_to(*mxs: FakeMx, **more: object) -> Forwarder:
@@ -50,6 +52,41 @@ def test_who_has_no_reply_reads_that_nobody_is_there(mx: FakeMx) -> None:
     forwarder = forwarder_to(mx)
     mx.close()
     assert str(forwarder.forward(mail(), [BOB])[BOB]).startswith("451 4.4.1 the next server is not available")
+
+
+@pytest.mark.parametrize(
+    ("body", "arrives"),
+    [
+        (b"x\r\n.\r\nMAIL FROM:<>\r\n", b"x\r\n..\r\nMAIL FROM:<>\r\n"),
+        (b"x\n.\ny\r\n", b"x\r\n..\r\ny\r\n"),
+        (b".\r\n", b"..\r\n"),
+    ],
+)
+def test_what_a_plugin_put_into_a_body_can_not_end_the_message(
+    mx: FakeMx, body: bytes, arrives: bytes
+) -> None:
+    transaction = mail()
+    transaction.message_stream.append(body)
+    assert forwarder_to(mx).forward(transaction, [BOB])[BOB].code == 250
+    assert [message.data for message in mx.messages] == [MAIL + arrives]
+    assert mx.count("MAIL") == 1
+
+
+def test_a_header_is_searched_even_if_the_body_is_known(mx: FakeMx) -> None:
+    transaction = Transaction("UUID.1", ANN, MessageStream())
+    stream = transaction.message_stream
+    stream.header, stream.separator = Header(b"a: b\n.\nc: d\r\n"), True
+    append_checked(stream, b"one\r\n")
+    assert stream.checked
+    assert forwarder_to(mx).forward(transaction, [BOB])[BOB].code == 250
+    assert [message.data for message in mx.messages] == [b"a: b\r\n..\r\nc: d\r\n\r\none\r\n"]
+
+
+def test_a_message_larger_than_one_piece_arrives_as_it_is(mx: FakeMx) -> None:
+    transaction, line = mail(), b"x" * 98 + b"\r\n"
+    transaction.message_stream.append(line * 1000)
+    assert forwarder_to(mx).forward(transaction, [BOB])[BOB].code == 250
+    assert [message.data for message in mx.messages] == [MAIL + line * 1000]
 
 
 def test_connections_are_kept_as_told(mx: FakeMx) -> None:
