@@ -119,16 +119,24 @@ class MessageStream:
         """How many bytes chunks() gives."""
         return len(self._head()) + self.body_size
 
+    @property
+    def in_one_piece(self) -> bytes | None:
+        """The message when it is small and in memory, so that chunks() would give it as one; else None."""
+        if self._file is not None or self.body_size > BLOCK:
+            return None
+        head = self._head()
+        return b"".join((head, *self._pieces)) if len(head) + self.body_size <= BLOCK else None
+
     def chunks(self) -> Iterator[bytes]:
         """Header, empty line and body; a small message is one chunk. May run many times, also side by side."""
-        head = self._head()
-        if self._file is not None:
-            yield head
+        whole = self.in_one_piece
+        if whole is not None:
+            yield whole
+        elif self._file is not None:
+            yield self._head()
             yield from self._file.chunks()
-        elif len(head) + self.body_size <= BLOCK:
-            yield b"".join((head, *self._pieces))
         else:
-            yield from _grouped((head, *self._pieces))
+            yield from _grouped((self._head(), *self._pieces))
 
     def body_chunks(self) -> Iterator[bytes]:
         """The body alone, as chunks() gives it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mta.message.stream import MessageStream
 
@@ -27,11 +27,14 @@ class HotMessage:
         self.size = len(self.whole) if self.whole is not None else sum(map(len, self._chunks))
 
     @classmethod
-    def of(cls, stream: MessageStream) -> HotMessage | None:
-        """What the stream holds; None when its body is in a file."""
-        if not stream.in_memory:
+    def of(cls, stream: MessageStream, fits: Callable[[int], bool]) -> HotMessage | None:
+        """What the stream holds; None when its body is in a file, or when so many bytes do not fit."""
+        whole = stream.in_one_piece
+        if whole is None and not stream.in_memory:
             return None
-        return cls(stream.chunks(), stream.body_size if stream.checked else 0)
+        if not fits(stream.size if whole is None else len(whole)):
+            return None
+        return cls(stream.chunks() if whole is None else (whole,), stream.body_size if stream.checked else 0)
 
     def chunks(self) -> Iterator[bytes]:
         """The message from its beginning; a small one is one chunk."""
