@@ -30,6 +30,8 @@ _PLAIN_VALUE = re.compile(r"[\t -~]*+(?:\r\n[ \t]+[!-~][\t -~]*+)*+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 13), *range(14, 32), *range(127, 160)], " ")
 
+COLON = ord(":")
+
 _ONE_FIELD = re.compile(rb".*\n(?:[ \t].*\n)*")
 
 
@@ -71,7 +73,11 @@ class Header:
 
     def has(self, name: str) -> bool:
         """True when there is a field of this name."""
-        return self.count(name) > 0
+        start = _needles(name)[3]
+        lower = self._searchable()
+        at = lower.find(start)
+        # Most often a colon follows: then one search is enough.
+        return at >= 0 and (lower[at + len(start)] == COLON or self.count(name) > 0)
 
     __contains__ = has
 
@@ -93,15 +99,16 @@ class Header:
 
     def add(self, name: str, value: str) -> None:
         """Put a field after all others. Line ends in the value become folds. Raises ValueError for a bad name."""
-        self._raw += self._field(name, value)
-        self._lower = b""
+        field = self._field(name, value)
+        self._raw += field
+        if self._lower:
+            self._lower += field.lower()
 
     add_end = add
 
     def add_leading(self, name: str, value: str) -> None:
         """Put a field before all others, as trace fields must be. Otherwise as add."""
-        self._raw = self._field(name, value) + self._raw
-        self._lower = b""
+        put_first(self, self._field(name, value))
 
     prepend = add_leading
 
@@ -153,7 +160,7 @@ class Header:
         return self._raw
 
     def _field(self, name: str, value: str) -> bytes:
-        if not _FIELD_NAME.fullmatch(name):
+        if not _is_name(name):
             raise ValueError(f"not a header field name: {name!r}")
         if len(name) + len(value) > _MAX_LINE - 2 or not _PLAIN_VALUE.fullmatch(value):
             value = self._folded(name, value)
@@ -172,6 +179,16 @@ class Header:
             *(part for line in others for part in _wrap(line, _MAX_LINE)),
         ]
         return "\r\n".join(parts)
+
+
+def put_first(header: Header, field: bytes) -> None:
+    """As header.add_leading, with a field as to_bytes() of another header gives it.
+
+    No method, since what a plugin made could get out of its field.
+    """
+    header._raw = field + header._raw
+    if header._lower:
+        header._lower = b"\n" + field.lower() + header._lower[1:]
 
 
 def split_header(data: bytes, complete: bool) -> tuple[bytes, bytes, int] | None:
@@ -210,6 +227,11 @@ def _needles(name: str) -> tuple[bytes, bytes, bytes, bytes]:
     """What a field of this name may begin with in a header in lower case."""
     start = b"\n" + _stuffed(name.lower())
     return start + b":", start + b" ", start + b"\t", start
+
+
+@lru_cache(maxsize=256)
+def _is_name(name: str) -> bool:
+    return _FIELD_NAME.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=256)

@@ -23,7 +23,7 @@ class ClientPool:
 
     def __init__(self, settings: ConnectionPoolSettings | None = None) -> None:
         self.settings = settings or ConnectionPoolSettings()
-        self._idle: dict[Key, list[SmtpClient]] = {}
+        self._idle: dict[Key, list[SmtpClient]] = {}  # lists that have become empty stay for a while
         # The same connections, the one unused for longest first, each with the time at which it is to be ended.
         self._ends: dict[SmtpClient, float] = {}
         self._sweeper: gevent.Greenlet[[], None] | None = None
@@ -68,10 +68,13 @@ class ClientPool:
             client.close()
             return
         now = time.monotonic()
-        if not self._may_stay(client, key, now):
+        kept = self._idle.setdefault(key, [])
+        if not self._may_stay(client, len(kept), now):
+            if not kept:
+                del self._idle[key]
             gevent.spawn(client.quit)
             return
-        self._idle.setdefault(key, []).append(client)
+        kept.append(client)
         self._ends[client] = min(now + self.settings.idle, client.born + self.settings.lifetime)
         while len(self._ends) > self.settings.total_idle:
             self._dismiss(next(iter(self._ends)))
@@ -95,13 +98,14 @@ class ClientPool:
         """Where the kept connections lead to, one for each."""
         return [client.hop for client in self._ends]
 
-    def _may_stay(self, client: SmtpClient, key: Key, now: float) -> bool:
+    def _may_stay(self, client: SmtpClient, others: int, now: float) -> bool:
         settings = self.settings
         return not (
             self._closed
-            or client.uses >= min(settings.messages, client.mail_max)
+            or client.uses >= settings.messages
+            or client.uses >= client.mail_max
             or now >= client.born + settings.lifetime
-            or len(self._idle.get(key, ())) >= settings.per_site_idle
+            or others >= settings.per_site_idle
         )
 
     def _kept(self, key: Key, logger: Logger | None, uuid: str) -> SmtpClient | None:
@@ -114,8 +118,6 @@ class ClientPool:
                 continue
             kept.pop()
             del self._ends[client]
-            if not kept:
-                del self._idle[key]
             if client.lend(logger, uuid):
                 return client
             client.close()
@@ -128,14 +130,12 @@ class ClientPool:
             now = time.monotonic()
             for client in [client for client, end in self._ends.items() if end <= now]:
                 self._dismiss(client)
+            self._idle = {key: kept for key, kept in self._idle.items() if kept}
+        self._idle.clear()
         self._sweeper = None
 
     def _dismiss(self, client: SmtpClient) -> None:
         """End a connection that is kept."""
         del self._ends[client]
-        key = client.pool_key or ()
-        kept = self._idle[key]
-        kept.remove(client)
-        if not kept:
-            del self._idle[key]
+        self._idle[client.pool_key or ()].remove(client)
         gevent.spawn(client.quit)

@@ -166,7 +166,7 @@ class SmtpClient:
         self._dialogue.logger = logger
         self._dialogue.uuid = uuid
         self.reused = True
-        return self.usable and self._dialogue.wire.quiet
+        return self._dialogue.wire.quiet
 
     def send(
         self,
@@ -202,7 +202,7 @@ class SmtpClient:
                 return dict.fromkeys(rcpts, self._too_big(size))
         if smtputf8 and "SMTPUTF8" not in self.extensions:
             smtputf8 = not has_ascii_header(message)  # who asked for it may not have needed it
-        mail, lines, refused = envelope(
+        said = envelope(
             mail_from,
             rcpts,
             self.extensions,
@@ -213,10 +213,11 @@ class SmtpClient:
             mail_params=mail_params,
             rcpt_params=rcpt_params,
         )
+        lines, refused = said.rcpts, said.refused
         if not lines:
             return refused
-        encode((mail, *lines.values()))  # all of them are sound, or none is said
-        replies = self._send_to_all(mail, lines, message, chunking, refused)
+        encode((said.mail, *lines.values()))  # all of them are sound, or none is said
+        replies = self._send_to_all(said.mail, lines, message, chunking, refused)
         if len(rcpts) == 1:
             return replies
         return {rcpt: replies[rcpt] if rcpt in replies else refused[rcpt] for rcpt in rcpts}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 from mta.smtp.address import Address
 from mta.smtp.reply import Reply
@@ -28,7 +28,8 @@ _VALUE = re.compile(r"[^\x00- \x7f-\xa0\ud800-\udfff]+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
-class Envelope(NamedTuple):
+@dataclass(slots=True)
+class Envelope:
     """mail: the MAIL command; rcpts: each recipient's RCPT command; refused: the reply of those that cannot be named there."""
 
     mail: str
@@ -54,15 +55,17 @@ def envelope(
     require_tls: the peer has promised REQUIRETLS. mail_params and rcpt_params: what the client before us said, keys in
     upper case; what the peer does not offer, or what is no parameter value, is left out.
     """
-    # The domain of an Address is in A-labels already.
-    utf8 = smtputf8 or not "".join([mail_from.address, *[rcpt.address for rcpt in rcpts]]).isascii()
+    mail = f"MAIL FROM:<{mail_from.address}>"
+    utf8 = smtputf8 or not mail.isascii()  # the domain of an Address is in A-labels already
+    lines: dict[Address, str] = {}
+    for rcpt in rcpts:
+        lines[rcpt] = line = f"RCPT TO:<{rcpt.address}>"
+        utf8 = utf8 or not line.isascii()
     refused: dict[Address, Reply] = {}
     if utf8 and "SMTPUTF8" not in offered:
         refused = _refused_for_utf8(mail_from, rcpts, smtputf8)
         utf8 = False  # who could not do without is refused by now
-        rcpts = [rcpt for rcpt in rcpts if rcpt not in refused]
-    lines = {rcpt: f"RCPT TO:<{rcpt.address}>" for rcpt in rcpts}
-    mail = f"MAIL FROM:<{mail_from.address}>"
+        lines = {rcpt: line for rcpt, line in lines.items() if rcpt not in refused}
     if "SIZE" in offered:
         mail += f" SIZE={size}"
     if (eight_bit or utf8) and "8BITMIME" in offered:

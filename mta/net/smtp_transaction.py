@@ -52,7 +52,7 @@ class Transaction:
         self._dialogue = dialogue
         self._timeouts = timeouts
         self._lmtp = lmtp
-        self._accepted: list[Address] = []
+        self._accepted: dict[Address, None] = {}
         self._refused: Reply | None = None
         self._data: Reply | None = None
         self.replies: dict[Address, Reply] = {}
@@ -90,7 +90,7 @@ class Transaction:
         dialogue.say((mail, *rcpts.values(), "DATA"), "mail")
         self._data = dialogue.hear_yes(len(rcpts) + 2, "mail", timeouts.mail)
         if self._data is not None:
-            self._accepted = list(rcpts)
+            self._accepted = dict.fromkeys(rcpts)
             self.open = True
             self._send_message(message)
             return
@@ -146,7 +146,7 @@ class Transaction:
             self.in_step = False
         if step.rcpt is not None:
             if reply.kind == 2:
-                self._accepted.append(step.rcpt)
+                self._accepted[step.rcpt] = None
             else:
                 self.replies[step.rcpt] = refusal(reply)
         elif step.phase == "mail":

@@ -89,7 +89,7 @@ class Attempts:
         held = hmail.todo.hold_until - _now_ms() if hmail.todo.extra else 0
         if held > 0:  # somebody flushed the queue: what was promised to its sender holds
             return self._settler.postpone(hmail, held / 1000, hmail.num_failures)
-        if self._runner.has("send_email") and not job.asked:
+        if self._runner.chains["send_email"] and not job.asked:
             verdict = self._runner.run("send_email", hmail)
             if verdict.code is DELAY:
                 wait = seconds(verdict.message, POSTPONE_SECONDS)
@@ -108,9 +108,8 @@ class Attempts:
 
     def _to_site(self, job: Job, hmail: HMail, route: Route) -> Later | Site | None:
         site = self._sites.of(hmail.todo.domain, route.site, route.chosen)
-        if len(self.hints) >= MAX_HINTS:
-            self.hints.clear()
-        self.hints[hmail.todo.domain] = site
+        if self.hints.get(hmail.todo.domain) is not site:
+            self._hint(hmail.todo.domain, site)
         now = time.monotonic()
         if job.seat is not site:
             self._stand_up(job)
@@ -124,6 +123,11 @@ class Attempts:
         self._learn(site, hmail, outcomes)
         self._stand_up(job)
         return self._settler.settle(hmail, outcomes)
+
+    def _hint(self, domain: str, site: Site) -> None:
+        if len(self.hints) >= MAX_HINTS:
+            self.hints.clear()
+        self.hints[domain] = site
 
     def _learn(self, site: Site, hmail: HMail, outcomes: Outcomes) -> None:
         why = nobody_there(outcomes)

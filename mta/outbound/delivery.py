@@ -106,7 +106,7 @@ class Deliverer:
                 connect_timeout=settings.connect_timeout,
                 timeouts=settings.timeouts,
                 logger=hmail.logger,
-                uuid=hmail.uuid,
+                uuid=todo.uuid,
                 fresh=fresh,
             )
         except ClientError as error:
@@ -126,7 +126,7 @@ class Deliverer:
                 self._fitting(hmail, client),
                 eight_bit=True,
                 smtputf8="SMTPUTF8" in params.mail,
-                require_tls=todo.require_tls,
+                require_tls="REQUIRETLS" in params.mail,
                 chunking=settings.chunking,
                 mail_params=params.mail,
                 rcpt_params=params.rcpts,

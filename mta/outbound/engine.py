@@ -143,7 +143,7 @@ class Engine:
 
     def keeps(self, size: int) -> bool:
         """True when a message of so many bytes would be delivered from memory, and as soon as there is room for that."""
-        return not self._paused and self._hot_bytes + size <= HOT_BYTES
+        return not self._disabled and not self._stopping and self._hot_bytes + size <= HOT_BYTES
 
     def wake(self, names: Sequence[QueueFileName], todos: Sequence[Todo], hot: HotMessage | None) -> None:
         """Take over entries that were just made; with `hot` their first attempt needs no disk."""
@@ -287,7 +287,7 @@ class Engine:
                 self._attempt(job)
                 job = self._next() if self._busy <= self._concurrency else None
         finally:
-            if not self._has_room:
+            if self._busy >= self._concurrency:
                 self._changed.set()  # the scheduler sleeps long when there is no room
             self._busy -= 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mta.message.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mta.message.stream import MessageStream
 
@@ -25,8 +25,11 @@ class HotMessage(Snapshot):
         self.holders = 0
 
     @classmethod
-    def of(cls, stream: MessageStream) -> HotMessage | None:
-        """What the stream holds; None when its body is in a file."""
-        if not stream.in_memory:
+    def of(cls, stream: MessageStream, fits: Callable[[int], bool]) -> HotMessage | None:
+        """What the stream holds; None when its body is in a file, or when so many bytes do not fit."""
+        whole = stream.in_one_piece
+        if whole is None and not stream.in_memory:
             return None
-        return cls(stream.chunks(), stream.body_size if stream.checked else 0)
+        if not fits(stream.size if whole is None else len(whole)):
+            return None
+        return cls(stream.chunks() if whole is None else (whole,), stream.body_size if stream.checked else 0)

@@ -9,21 +9,21 @@ from mta.outbound.journal_segment import Place, Segment
 
 
 class JournalBatch:
-    """Put together for the end of a segment; pure. places: of the entries, by the names of each mail; written: it is on disk."""
+    """Put together for the end of a segment; pure. places: where the entries of each mail stand; written: it is on disk."""
 
     __slots__ = ("data", "places", "segment", "written")
 
     def __init__(self, segment: Segment, mails: Sequence[JournalMail], ends: Sequence[str]) -> None:
         self.segment = segment
         self.written = False
-        self.places: list[tuple[list[str], Place]] = []
+        self.places: list[tuple[Sequence[tuple[str, bytes]], Place]] = []
         marker, start = segment.name.marker, segment.size
         parts: list[bytes] = []
         for mail in mails:
             head, message = mail_record(marker, mail)
             parts += (head, message)
             length = len(head) + len(message)
-            self.places.append(([name for name, _ in mail.entries], Place(segment, start, length)))
+            self.places.append((mail.entries, Place(segment, start, length)))
             start += length
         if ends:
             parts.append(end_record(marker, ends))

@@ -9,12 +9,12 @@ from mta.outbound.spool_errors import CorruptEntry
 
 
 class End:
-    """These entries are done with: nobody waits for that to be written."""
+    """These entries are done with: nobody waits for that to be written. Others may join them until it is."""
 
     __slots__ = ("names",)
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+    def __init__(self, name: str) -> None:
+        self.names = [name]
 
 
 class MoveOut:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import NamedTuple
 from zlib import crc32
 
 MESSAGE, END = b"M", b"E"
@@ -23,6 +22,7 @@ _HEAD = Struct(f">{MARKER_LENGTH}scII")
 _CHECK = Struct(">I")
 _COUNT = Struct(">I")
 _LENGTHS = Struct(">HI")
+_ONE_ENTRY = Struct(">IHI")  # both
 HEAD_LENGTH = _HEAD.size + _CHECK.size
 
 
@@ -45,7 +45,8 @@ class Damage:
     unfinished: bool
 
 
-class JournalMail(NamedTuple):
+@dataclass(slots=True)
+class JournalMail:
     """One message and its entries: names of queue files with their encoded todos."""
 
     entries: Sequence[tuple[str, bytes]]
@@ -57,7 +58,12 @@ class JournalMail(NamedTuple):
 
     def head(self) -> bytes:
         """What stands before the message in the payload."""
-        lengths, parts = [_COUNT.pack(len(self.entries))], list[bytes]()
+        if len(self.entries) == 1:  # as most have; what follows gives the same
+            ((name, todo),) = self.entries
+            encoded = name.encode(errors="surrogateescape")
+            return b"".join((_ONE_ENTRY.pack(1, len(encoded), len(todo)), encoded, todo))
+        lengths = [_COUNT.pack(len(self.entries))]
+        parts: list[bytes] = []
         for name, todo in self.entries:
             encoded = name.encode(errors="surrogateescape")
             lengths.append(_LENGTHS.pack(len(encoded), len(todo)))

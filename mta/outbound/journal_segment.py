@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from mta.outbound.journal_name import SegmentName
 from mta.outbound.spool_disk import Disk
@@ -15,8 +15,9 @@ LARGE = (
 _ZEROS = bytes(LAID_OUT_AHEAD)
 
 
-class Place(NamedTuple):
-    """Where an entry stands: in the record of so many bytes that begins at `start`."""
+@dataclass(slots=True, eq=False)
+class Place:
+    """Where entries stand: in the record of so many bytes that begins at `start`. One for each record."""
 
     segment: Segment
     start: int

@@ -55,14 +55,13 @@ class JournalWriter:
         ends: list[str] = []
         mails: list[JournalMail] = []
         for job in jobs:
-            if isinstance(job, End):
+            if isinstance(job, Commit) and (whole := getattr(job.message, "whole", None)) is not None:
+                commits.append(job)
+                mails.append(JournalMail(job.entries, _ending_a_line(whole)))
+            elif isinstance(job, End):
                 ends += job.names
-                continue
-            whole = getattr(job.message, "whole", None) if isinstance(job, Commit) else None
-            if whole is None or not isinstance(job, Commit):
+            else:
                 return None
-            commits.append(job)
-            mails.append(JournalMail(job.entries, _ending_a_line(whole)))
         if not all(map(self.index.__contains__, ends)):
             return None
         self._strike(ends)
@@ -126,9 +125,11 @@ class JournalWriter:
         if not batch.written:
             return
         self._untold.clear()
-        for names, place in batch.places:
-            self.index.update(dict.fromkeys(names, place))
-            batch.segment.live.update(names)
+        index, live = self.index, batch.segment.live
+        for entries, place in batch.places:
+            for name, _ in entries:
+                index[name] = place
+                live.add(name)
 
     def _open_segment(self) -> Segment:
         if self._current is None or self._current.size >= self.segment_bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -38,7 +38,8 @@ _HOP_KEYS = frozenset(field.name for field in fields(NextHop))
 _NAMES_A_HOST = ("exchange", "host", "path")
 
 
-class Route(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Route:
     """Where one mail may go.
 
     site: what politeness is counted by; hops: best first, looked up as they are asked for; chosen: an operator or a plugin
@@ -122,7 +123,7 @@ class Router:
 
     def goes_by_domain(self, todo: Todo) -> bool:
         """True when mail for the same domain goes the same way, whoever sends it."""
-        if self.rules.ask_senders or self._runner.has("get_mx"):
+        if self.rules.ask_senders or self._runner.chains["get_mx"]:
             return False
         return not ((todo.extra and todo.extra.get(NEXT_HOP)) or (todo.notes and _noted_hop(todo)))
 
@@ -136,7 +137,7 @@ class Router:
             and not todo.force_tls
             and _ASKING_NOTES.isdisjoint(todo.notes)
             and not self.rules.ask_senders
-            and not self._runner.has("get_mx")
+            and not self._runner.chains["get_mx"]
             and not self.health.any_down
             and hmail.logger.level < DEBUG
         )

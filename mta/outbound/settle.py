@@ -114,7 +114,7 @@ class Settler:
         A recipient without an outcome counts as deferred.
         """
         rcpts = hmail.todo.rcpt_to
-        if [why.fate for why in outcomes.values()] == [DELIVERED] * len(rcpts):
+        if len(outcomes) == len(rcpts) and _are_delivered(outcomes):
             self._announce(hmail, outcomes, outcomes)
             self.counters.delivered += len(outcomes)
             return self._forget_settled(hmail, outcomes)
@@ -172,7 +172,7 @@ class Settler:
 
     def _announce(self, hmail: HMail, outcomes: Outcomes, successes: Outcomes) -> None:
         """Tell the log, plugins, whoever reads events, and a sender who asked for it."""
-        if hmail.logger.level >= NOTICE or self._runner.has("delivered"):
+        if hmail.logger.level >= NOTICE or self._runner.chains["delivered"]:
             self._tell_delivered(hmail, outcomes)
         if self.events.on:
             delivery_events.delivered(self.events, hmail, successes)
@@ -341,6 +341,14 @@ class Settler:
             hmail.logerror(f"cannot rewrite {hmail.filename}, will remember who is done: {error}")
             return False
         return True
+
+
+def _are_delivered(outcomes: Outcomes) -> bool:
+    # Not by all(): for one recipient a generator costs four times the loop.
+    for why in outcomes.values():  # noqa: SIM110
+        if why.fate is not DELIVERED:
+            return False
+    return True
 
 
 def _of(fate: Fate, outcomes: Outcomes) -> dict[Address, Outcome]:

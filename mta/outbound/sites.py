@@ -99,7 +99,7 @@ class Site:
 
     def rest(self, now: float) -> float:
         """Seconds for which nothing should be tried, 0 when the site does not rest."""
-        return max(self._rest_until - now, 0.0)
+        return self._rest_until - now if self._rest_until > now else 0.0
 
     # -- how did it go?
 

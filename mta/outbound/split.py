@@ -19,9 +19,10 @@ def split(transaction: Transaction, always_split: bool, now_ms: int | None = Non
     A recipient named twice counts once. now_ms: milliseconds since 1970, the present if it is not given.
     """
     # RFC 8689 section 5; when the client says REQUIRETLS itself, that counts.
-    tls_optional = transaction.header.get("TLS-Required").strip().lower() == "no"
+    header = transaction.header
+    tls_optional = header.has("TLS-Required") and header.get("TLS-Required").strip().lower() == "no"
     queue_time = int(time.time() * 1000) if now_ms is None else now_ms
-    todos = list[Todo]()
+    todos: list[Todo] = []
     for rcpts in _groups(transaction.rcpt_to, always_split):
         uuid = f"{transaction.uuid}.{len(todos) + 1}"
         extra = _parameters(transaction, rcpts, tls_optional)

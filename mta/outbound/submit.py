@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Unpack
 
 from mta.connection import Connection, Endpoint, new_uuid
 from mta.events import Events
+from mta.message.header import Header, put_first
 from mta.message.trace import date_to_str, message_id
 from mta.outbound import delivery_events
 from mta.outbound.compose import Refused, compose
@@ -77,16 +79,16 @@ class Submitter:
             return Reply(550, "No recipients for email", "5.1.3")
         now = time.time()
         self._complete(transaction, now)
-        if self._runner.has("pre_send_trans_email"):
+        if self._runner.chains["pre_send_trans_email"]:
             verdict = self._runner.run("pre_send_trans_email", self._connection(transaction))
             if verdict.code in REJECTIONS:
                 return self._refuse(transaction, verdict)
         now_ms = int(now * 1000)
         todos = split(transaction, self.settings.always_split, now_ms)
-        due_ms = max(now_ms, int((transaction.hold_until or 0) * 1000))
+        due_ms = max(now_ms, int(transaction.hold_until * 1000)) if transaction.hold_until else now_ms
         stream = transaction.message_stream
         # What is held needs no place in memory.
-        hot = HotMessage.of(stream) if due_ms == now_ms and self._keeps(stream.size) else None
+        hot = HotMessage.of(stream, self._keeps) if due_ms == now_ms else None
         try:
             names = self._spool.commit(todos, hot or stream, now_ms, due_ms, passing=hot is not None)
         except (SpoolError, OSError) as error:
@@ -123,7 +125,8 @@ class Submitter:
     def _complete(self, transaction: Transaction, now: float) -> None:
         header = transaction.header
         # Looked at only when there is one somewhere: that is cheaper than to find the field.
-        if b"<>" in header.to_bytes() and header.get("Message-Id") == "<>":
+        # By find: `in` tries the bytes as a number first, and raises and drops an error for that.
+        if header.to_bytes().find(b"<>") >= 0 and header.get("Message-Id") == "<>":
             header.remove("Message-Id")
         if not header.has("Message-Id"):
             self._add_message_id(transaction)
@@ -131,7 +134,7 @@ class Submitter:
             header.add("Date", date_to_str(now))
         received = self.settings.received_header
         if received and received != NO_RECEIVED:
-            header.add_leading("Received", f"({received}); {date_to_str(now)}")
+            put_first(header, _received_field(received, int(now), header.utf8))
 
     def _add_message_id(self, transaction: Transaction) -> None:
         self._logger.info(
@@ -153,6 +156,14 @@ class Submitter:
         connection.transaction = transaction
         connection.relaying = True
         return connection
+
+
+@lru_cache(maxsize=8)
+def _received_field(comment: str, second: int, utf8: bool) -> bytes:
+    """A Received field of our own (RFC 5321 4.4), the same for all messages of a second: to make it costs a relay of 1 KB 1 %."""
+    header = Header(utf8=utf8)
+    header.add("Received", f"({comment}); {date_to_str(second)}")
+    return header.to_bytes()
 
 
 def _because(options: MailOptions) -> dict[str, str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mta.message.header import Header, split_header
+from mta.message.header import Header, put_first, split_header
 
 RAW = (
     b"Received: from a\r\n\tby b;\r\n\tdate\r\n"
@@ -83,6 +83,18 @@ def test_add_and_remove_leave_the_rest_alone() -> None:
     assert not header.has("Received")
     header.remove(".dot")
     assert b"dotted" not in header.to_bytes()
+
+
+def test_what_is_added_is_found_whoever_has_looked_before() -> None:
+    header = Header(b"Date-Of-Birth: x\r\nSubject : a\r\n")
+    assert header.has("subject") and not header.has("Date") and not header.has("Received")
+    header.add("Date", "now")
+    header.add_leading("Received", "one")
+    put_first(header, b"Received: two\r\n")
+    assert header.has("date") and header.has("subject") and header.count("Received") == 2
+    assert header.to_bytes().startswith(b"Received: two\r\nReceived: one\r\nDate-Of-Birth: x\r\n")
+    header.remove("Received")
+    assert not header.has("Received") and header.get("Date") == "now"
 
 
 def test_aliases() -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mta.message.header import Header
-from mta.message.stream import Form, MessageStream
+from mta.message.stream import BLOCK, Form, MessageStream
 
 HEADER = b"From: a@b\r\n"
 
@@ -60,6 +60,14 @@ def test_what_goes_in_comes_out(body: list[bytes], spool_after: int, tmp_path: P
 
 def test_small_message_is_one_chunk() -> None:
     assert len(list(stream_of([b"x" * 100] * 50).chunks())) == 1
+
+
+def test_what_is_one_chunk_is_there_in_one_piece(spool_after: int, tmp_path: Path) -> None:
+    stream = stream_of([b"x"] * 2, tmp_path, spool_after)
+    assert stream.in_one_piece == (b"".join(stream.chunks()) if stream.in_memory else None)
+    stream.append(b"x" * BLOCK)
+    assert stream.in_one_piece is None
+    stream.discard()
 
 
 def test_chunks_are_neither_tiny_nor_huge(spool_after: int, tmp_path: Path) -> None:

@@ -145,6 +145,18 @@ def test_an_unused_connection_is_ended_in_time(mx: FakeMx) -> None:
     assert wait_for(lambda: mx.quits == 2 and pool.idle == 0)
 
 
+def test_hops_that_nothing_is_kept_for_are_forgotten(mx: FakeMx) -> None:
+    refusing = pool_of(per_site_idle=0)
+    deliver(refusing, mx)
+    assert not refusing._idle
+    pool = pool_of(idle=0.05)
+    deliver(pool, mx)
+    client = acquire(pool, mx)
+    assert wait_for(lambda: not pool._idle)
+    pool.release(client)
+    assert pool.idle == 1
+
+
 def test_a_broken_connection_is_not_kept(mx: FakeMx) -> None:
     pool = ClientPool()
     client = acquire(pool, mx)

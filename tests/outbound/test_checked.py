@@ -52,7 +52,7 @@ def taken_whole(message: bytes = MAIL) -> Transaction:
 
 def sent(stream: MessageStream) -> bytes:
     """What a next hop reads after its reply to DATA."""
-    hot = HotMessage.of(stream)
+    hot = HotMessage.of(stream, lambda size: True)
     assert hot is not None
     return b"".join(sealed(hot))
 
@@ -180,8 +180,17 @@ def test_a_header_is_looked_at_and_where_the_body_begins() -> None:
 def test_a_body_in_a_file_is_read_again_and_looked_at(tmp_path: Path) -> None:
     stream = MessageStream(str(tmp_path), 0)
     append_checked(stream, b"x\r\n")
-    assert HotMessage.of(stream) is None
+    assert HotMessage.of(stream, lambda size: True) is None
     stream.discard()
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_what_does_not_fit_is_not_kept_in_memory(size: int) -> None:
+    stream = MessageStream()
+    append_checked(stream, b"x" * (size - 2))  # and an empty line before it
+    assert HotMessage.of(stream, lambda bytes_: bytes_ < size) is None
+    hot = HotMessage.of(stream, lambda bytes_: bytes_ <= size)
+    assert hot is not None and hot.size == len(b"".join(hot.chunks())) == size
 
 
 def test_a_stream_itself_which_can_change_is_always_looked_at() -> None:

@@ -18,8 +18,8 @@ from mta.smtp.reply import Reply
 from tests.support.desk import LATER, NEVER, PEER, SETTINGS, TAKEN, Desk, Spy
 from tests.support.outbound import queue_files
 
-BY_DSN = TAKEN._replace(peer=replace(PEER, dsn=True))
-BY_LMTP = TAKEN._replace(peer=replace(PEER, mode="LMTP"))
+BY_DSN = replace(TAKEN, peer=replace(PEER, dsn=True))
+BY_LMTP = replace(TAKEN, peer=replace(PEER, mode="LMTP"))
 BROKEN = Outcome(DEFERRED, Reply(451, "the connection broke, phase dot", "4.4.2"), PEER, uncertain=True)
 OLD = 5 * 3600  # seconds; delay_warning is 4 h
 

@@ -84,7 +84,13 @@ def test_new_names() -> None:
     assert {(name.arrival, name.next_attempt, name.attempts, name.pid) for name in names} == {
         (10, 20, 0, os.getpid())
     }
-    assert all(len(name.uniq) == 6 and name.uniq.isalnum() for name in names)
+    assert all(len(name.uniq) == 6 and name.uniq.isascii() and name.uniq.isalnum() for name in names)
+
+
+@pytest.mark.parametrize("due", [10, 20])
+def test_a_new_name_is_what_its_text_says(due: int) -> None:
+    name = QueueNamer("h").new(10, due)
+    assert tuple(QueueFileName.parse(name.text)) == tuple(name)
 
 
 @pytest.mark.parametrize("old", [HARAKA, "1484878079415_2_12345_8888.mta1.example.com"])
