@@ -23,7 +23,15 @@ PAUSE = 0.002  # seconds for those who wait, between two pieces of some 5 ms; cr
 # In the order in which they are likely to be needed; large packages by their parts, for nobody is served meanwhile.
 MODULES = (
     # the DNS: the name of a client from elsewhere, the MX of a domain
-    *("email.charset", "email.utils", "email.message", "csv", "zipfile", "importlib.metadata", "encodings.idna"),
+    *(
+        "email.charset",
+        "email.utils",
+        "email.message",
+        "csv",
+        "zipfile",
+        "importlib.metadata",
+        "encodings.idna",
+    ),
     *("email.parser", "idna.core", "dns.enum", "dns.style", "dns.name"),
     *("dns.rdatatype", "dns.rdata", "dns.rdataset", "dns.edns", "dns.renderer", "dns.message"),
     *("dns.quic", "dns.node", "dns.query", "dns.asyncquery", "dns.rdtypes.svcbbase"),
