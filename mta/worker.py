@@ -302,6 +302,8 @@ class Worker:
             self.resolver.prepare,
             partial(tell_of_dane, self._policies, self.logger),
             partial(prepare_client, self._policies),
+            self.outbound.prepare_rules,
+            self.outbound.prepare_templates,
         )
         self._preload.start()
         self._undo.append(self._preload.stop)

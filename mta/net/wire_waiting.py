@@ -82,7 +82,7 @@ class WaitingSocket:
             self._waiter = None
 
     def serve(self) -> None:
-        """Called by the loop when the peer has sent something: let the greenlet that waits for it go on."""
+        """Called by the loop when the peer has sent something, or takes more: let the greenlet that waits for it go on."""
         waiter = self._waiter
         if waiter is not None:
             turn = self._turn
@@ -119,9 +119,9 @@ class WaitingSocket:
 
     def _wait_writable(self, watcher: Any, deadline: float) -> None:
         self.pause()
-        waiter = self._waiter = getcurrent()
+        self._waiter = getcurrent()
         self.deadline = deadline
-        watcher.start(waiter.switch)
+        watcher.start(self.serve)
         try:
             self._hub.switch()
         finally:

@@ -82,6 +82,11 @@ class Bouncer:
         full = (todo.mail_params.get("RET") or "").upper() == "FULL"
         return self.settings.reports.full_max if full and kind is Kind.FAILED else 0
 
+    def prepare(self) -> None:
+        """Read the files that reports are made of; who gives them knows them from then on."""
+        for kind in Kind:
+            self._templates(kind)
+
     def _templates(self, kind: Kind) -> Templates:
         read = self._read_template
         if kind is not Kind.FAILED:

@@ -202,6 +202,14 @@ class Outbound:
         """What was counted since the start."""
         return self._settler.counters
 
+    def prepare_rules(self) -> None:
+        """Read the bounce rules, now rather than with the first bounce. Raises ValueError."""
+        self._settler.rules.all  # noqa: B018
+
+    def prepare_templates(self) -> None:
+        """The same for the files that a report is made of."""
+        self._bouncer.prepare()
+
     def set_bounce_rules(self, lines: Sequence[str]) -> None:
         """Take over changed rules; when one of them is none, those before stay in force."""
         rules = BounceRules(lines)

@@ -29,6 +29,7 @@ def make(house: Path, name: str, *more: str) -> int:
     return main(["-c", str(house), "-p", name, *more])
 
 
+@pytest.mark.slow
 def test_what_is_written_passes_its_tests_and_checks(house: Path) -> None:
     for name in NAMES:
         assert make(house, name) == 0

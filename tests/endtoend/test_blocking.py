@@ -201,6 +201,7 @@ def test_a_plugin_that_waits_for(
     tell(capsys, name, times)
 
 
+@pytest.mark.slow
 def test_all_of_them_at_once_for_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with house(tmp_path) as (server, backends):
         started = {name: backends.start(name) for name in KINDS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 
 import gevent
 import pytest
@@ -107,6 +108,36 @@ def test_nobody_is_left_behind_by_those_who_are_ready_all_the_time(served: list[
     for last in range(1, len(numbers)):
         counts = [numbers[:last].count(number) for number in range(CLIENTS)]
         assert max(counts) - min(counts) <= 2, numbers[:last]
+
+
+def test_a_turn_does_not_serve_all_who_can_send_again() -> None:
+    pairs = [socket.socketpair() for _ in range(CLIENTS)]
+    loop = gevent.get_hub().loop
+    turns = []
+
+    def send(ours: socket.socket) -> None:
+        more_than_fits = bytes(ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) * 3 // 2)
+        wire = Wire(ours, timeout=60)
+        wire.send([more_than_fits])
+        wire.flush()
+        turns.append(loop.iteration)
+        end = time.monotonic() + WORK
+        while time.monotonic() < end:
+            pass
+        wire.close()
+
+    sending = [gevent.spawn(send, ours) for ours, _ in pairs]
+    gevent.sleep(0.01)
+    assert not turns
+    for _, theirs in pairs:
+        theirs.setblocking(False)
+        with suppress(BlockingIOError):
+            while theirs.recv(1 << 20):
+                pass
+    gevent.joinall(sending, raise_error=True)
+    assert max(turns.count(turn) for turn in set(turns)) <= MOST / WORK + 1
+    for _, theirs in pairs:
+        theirs.close()
 
 
 class Named(Wire):

@@ -173,7 +173,9 @@ def test_a_reply_too_many_is_not_taken_for_that_of_the_next_message() -> None:
         peer.greet("PIPELINING")
         peer.until(b"DATA\r\n")
         peer.say("250 ok\n250 ok\n354 go\n250 and more")
-        peer.until(b"\r\n.\r\n")
+        heard = b""
+        while b"\r\n.\r\n" not in heard:  # the next message may follow at once
+            heard += peer.gulp()
         peer.say("550 5.6.0 no")
 
     with ScriptedPeer(session) as peer:

@@ -12,6 +12,7 @@ from tests.support.tutorial import Block, Reader, agrees, blocks_of, commands_of
 PAGE = (DOCS / "Tutorial.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # it starts a dozen processes
 def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     blocks = list(blocks_of(PAGE))
