@@ -98,10 +98,9 @@ class Journal:
         """Be done with an entry; that is written soon, with whatever comes next. False when it is not here."""
         if name not in self._writer.index:
             return False
+        # One job for all that gather: a job for each costs a relay of 1 KB 1 %.
         if self._end is not None:
-            self._end.names.append(
-                name
-            )  # one job for all that gather: a job for each costs a relay of 1 KB 1 %
+            self._end.names.append(name)
         else:
             self._end = End(name)
             self._batches.leave(self._end)

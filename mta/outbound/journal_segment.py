@@ -9,9 +9,7 @@ from mta.outbound.journal_name import SegmentName
 from mta.outbound.spool_disk import Disk
 
 LAID_OUT_AHEAD = 1 << 18  # bytes
-LARGE = (
-    LAID_OUT_AHEAD // 8
-)  # bytes of one write, with which zeros behind it would be written more often than used
+LARGE = LAID_OUT_AHEAD // 8  # bytes of one write: zeros behind it would be written more often than used
 _ZEROS = bytes(LAID_OUT_AHEAD)
 
 
