@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mta.net.smtp_content import MessageSource, sealed
 from mta.net.smtp_dialogue import refusal
-from mta.net.smtp_errors import BrokenConversation, Timeouts
+from mta.net.smtp_errors import BrokenConversation, ConnectionLost, Timeouts
 
 if TYPE_CHECKING:
     from mta.net.smtp_dialogue import Dialogue
@@ -159,6 +159,9 @@ class Transaction:
         if not self._accepted or self._refused is not None:
             self._send_nothing()
             return
+        if self._dialogue.wire.pending:
+            # It would be taken for the answer to a message that the peer does not have yet.
+            raise ConnectionLost("a reply too many, phase data", "data")
         self._dialogue.pour(sealed(message), self._timeouts.chunk)
         self._hear_the_end()
         self.open = False
