@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 Excusing: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 ORIGIN = "server"
+OURS = "mta."
 PAUSE = 0.002  # seconds for those who wait, between two pieces of some 5 ms; cryptography.x509 is one of 15
 
-# In the order in which they are likely to be needed; large packages by their parts, for nobody is served meanwhile.
+# In the order in which they are likely to be needed; large packages by their parts, for nobody is served meanwhile. Parts of other
+# people's packages come and go with their versions: what is missing there is nothing that ours need.
 MODULES = (
     # the DNS: the name of a client from elsewhere, the MX of a domain
     *(
@@ -51,7 +53,15 @@ MODULES = (
 def load() -> None:
     """Load all of it at once: in a master, whose workers share the memory then; and before root's rights are given up."""
     for name in MODULES:
+        _load(name)
+
+
+def _load(name: str) -> None:
+    try:
         import_module(name)
+    except ModuleNotFoundError:
+        if name.startswith(OURS):
+            raise
 
 
 class Preload:
@@ -64,7 +74,7 @@ class Preload:
         self._logger = logger
         self._excusing = excusing
         self._pieces: list[Callable[[], object]] = [
-            *(partial(import_module, name) for name in MODULES),
+            *(partial(_load, name) for name in MODULES),
             *more,
         ]
         self._greenlet: gevent.Greenlet[..., None] | None = None

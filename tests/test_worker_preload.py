@@ -24,13 +24,13 @@ def test_a_start_does_without_what_may_wait(module: str) -> None:
 
 
 def test_each_piece_is_done_in_turn_whatever_becomes_of_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_preload, "MODULES", ("no_such_module_anywhere",))
+    monkeypatch.setattr(worker_preload, "MODULES", ("mta.no_such_module", "no_such_module_anywhere"))
     logger, lines = logger_and_lines()
     done: list[str] = []
     preload = Preload(logger, nullcontext, lambda: done.append("a"), lambda: 1 / 0, lambda: done.append("b"))
     preload.start()
     assert eventually(lambda: done == ["a", "b"])
-    assert "No module named 'no_such_module_anywhere'" in lines[0]
+    assert "No module named 'mta.no_such_module'" in lines[0]
     assert "division by zero" in lines[1]
     preload.stop()
 
