@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from time import monotonic, thread_time  # the real ones: tests move what others read as the time
 from typing import Protocol
 
@@ -37,7 +38,7 @@ class Turn:
     __slots__ = ("_awake", "_late", "_watcher", "began", "computed", "ends", "served")
 
     def __init__(self) -> None:
-        self._late: dict[Late, None] = {}  # in the order in which they came
+        self._late: OrderedDict[Late, None] = OrderedDict()  # in the order in which they came
         self.served: set[Late] = set()
         self._on_begin()
         # ref=False: these alone must not keep a process alive.
@@ -60,17 +61,15 @@ class Turn:
             self._serve_late()
 
     def _serve_late(self) -> None:
-        late, self._late = self._late, {}
-        ends, served = self.ends, self.served
+        late = self._late
+        while late and monotonic() < self.ends:
+            each, _ = late.popitem(last=False)
+            each.serve()
+            self.served.add(each)
         for each in late:
-            if monotonic() < ends:
-                each.serve()
-                served.add(each)
-            else:
-                # Thousands that became ready together would be named again in each turn, which takes longer than to serve some.
-                each.pause()
-                self._late[each] = None
-        if self._late:
+            # Thousands that became ready together would be named again in each turn, which takes longer than to serve some.
+            each.pause()
+        if late:
             self._awake.start(_nothing)
         else:
             self._awake.stop()
