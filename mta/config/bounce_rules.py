@@ -65,6 +65,10 @@ class BounceRules:
         """Each rule. Raises ValueError for the first line that is none."""
         return tuple(map(parse_rule, self._lines))
 
+    def read(self) -> None:
+        """Read them now, rather than when the first reply is classified. Raises ValueError as above."""
+        _ = self.all
+
     def classify(self, code: int, status: str, text: str) -> str:
         """The category of a reply by the first rule that fits it; "other" when none does. Raises ValueError as above."""
         digits, start = str(code), text[:MAX_TEXT]

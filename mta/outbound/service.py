@@ -204,7 +204,7 @@ class Outbound:
 
     def prepare_rules(self) -> None:
         """Read the bounce rules, now rather than with the first bounce. Raises ValueError."""
-        self._settler.rules.all  # noqa: B018
+        self._settler.rules.read()
 
     def prepare_templates(self) -> None:
         """The same for the files that a report is made of."""
@@ -214,7 +214,7 @@ class Outbound:
         """Take over changed rules; when one of them is none, those before stay in force."""
         rules = BounceRules(lines)
         try:
-            rules.all  # noqa: B018  (read now)
+            rules.read()
         except ValueError as error:
             self._logger.error(f"the bounce rules stay as they were: {error}", origin="outbound")
         else:
