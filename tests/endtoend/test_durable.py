@@ -11,7 +11,7 @@ import pytest
 from tests.support import needs, server
 from tests.support.sink import RecordingSink
 
-CALL = re.compile(r"\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed)(.*)")
+CALL = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed)(.*)")
 TRACED = "openat,fdatasync,fsync,rename,renameat,sendto"
 SENT = "Message Queued"
 
@@ -19,10 +19,18 @@ SENT = "Message Queued"
 def system_calls(trace: Path) -> list[tuple[str, str]]:
     """The calls of a trace in order, name and the rest of the line: a send counts when it begins, others when they end."""
     calls = []
+    begun: dict[str, str] = {}  # what a thread had said when another one's call came in between
     for line in trace.read_text(errors="replace").splitlines():
         match = CALL.match(line)
-        if match and ("<... sendto" not in line if match[1] == "sendto" else "<unfinished" not in line):
-            calls.append((match[1], match[2]))
+        if match is None:
+            continue
+        thread, name, rest = match.groups()
+        if "<unfinished" in line and name != "sendto":
+            begun[thread] = rest
+        elif f"<... {name}" not in line:
+            calls.append((name, rest))
+        elif name != "sendto":
+            calls.append((name, begun.pop(thread, "") + rest))
     return calls
 
 
