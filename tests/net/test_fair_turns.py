@@ -73,6 +73,26 @@ WORK = 0.003  # seconds that each line takes to serve
 CLIENTS, LINES = 20, 6
 
 
+def work() -> None:
+    """Hold the loop."""
+    end = time.monotonic() + WORK
+    while time.monotonic() < end:
+        pass
+
+
+def say_something(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+    """Let all clients be ready in one turn, when all wires wait for them."""
+    gevent.sleep(0.01)
+    for _, theirs in pairs:
+        theirs.sendall(b"NOOP\r\n")
+
+
+def close(wires: list[Wire], pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+    for wire, (_, theirs) in zip(wires, pairs, strict=True):
+        wire.close()
+        theirs.close()
+
+
 @pytest.fixture
 def served() -> list[tuple[int, int]]:
     """Clients that send the next line as soon as they are served: whose turn it was, and the turn of the loop."""
@@ -86,9 +106,7 @@ def served() -> list[tuple[int, int]]:
             theirs.sendall(b"NOOP\r\n")
             wire.read_line()
             served.append((number, loop.iteration))
-            end = time.monotonic() + WORK
-            while time.monotonic() < end:
-                pass
+            work()
         wire.close()
         theirs.close()
 
@@ -121,9 +139,7 @@ def test_a_turn_does_not_serve_all_who_can_send_again() -> None:
         wire.send([more_than_fits])
         wire.flush()
         turns.append(loop.iteration)
-        end = time.monotonic() + WORK
-        while time.monotonic() < end:
-            pass
+        work()
         wire.close()
 
     sending = [gevent.spawn(send, ours) for ours, _ in pairs]
@@ -157,23 +173,17 @@ def test_those_who_wait_for_many_turns_are_not_named_in_each_of_them() -> None:
 
     def serve(wire: Wire) -> None:
         wire.read_line()
-        end = time.monotonic() + WORK
-        while time.monotonic() < end:
-            pass
+        work()
 
     waiting = []
     for wire in wires:
         wire.named = 0
         waiting.append(gevent.spawn(serve, wire))
-    gevent.sleep(0.01)
-    for _, theirs in pairs:
-        theirs.sendall(b"NOOP\r\n")
+    say_something(pairs)
     gevent.joinall(waiting, raise_error=True)
     # Once by the loop, once more in the next turn, once when it is served; and that it is served already.
     assert max(wire.named for wire in wires) <= 4
-    for wire, (_, theirs) in zip(wires, pairs, strict=True):
-        wire.close()
-        theirs.close()
+    close(wires, pairs)
 
 
 class Waits(Wire):
@@ -192,26 +202,20 @@ def test_who_was_put_off_and_served_is_not_woken_up_once_more_for_nothing() -> N
 
     def serve(wire: Wire) -> None:
         wire.read_line()
-        end = time.monotonic() + WORK
-        while time.monotonic() < end:
-            pass
+        work()
         wire.read_line()
 
     serving = []
     for wire in wires:
         wire.waits = 0
         serving.append(gevent.spawn(serve, wire))
-    gevent.sleep(0.01)
-    for _, theirs in pairs:
-        theirs.sendall(b"NOOP\r\n")
+    say_something(pairs)
     while min(wire.waits for wire in wires) < 2:
         gevent.sleep(0.001)
     gevent.sleep(0.01)
     assert {wire.waits for wire in wires} == {2}  # for the first line, and for the second
     gevent.killall(serving)
-    for wire, (_, theirs) in zip(wires, pairs, strict=True):
-        wire.close()
-        theirs.close()
+    close(wires, pairs)
 
 
 def test_one_that_is_gone_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
