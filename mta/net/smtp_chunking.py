@@ -36,6 +36,7 @@ class ChunkedTransaction(Transaction):
             return
         self._converse(steps, MAX_PIPELINED if pipelining else 1)
         if self._accepted and self._refused is None and self._dialogue.farewell is None:
+            self._refuse_a_reply_too_many()
             self._send_pieces(message, UNANSWERED if pipelining else 1)
 
     def _say_at_once(self, steps: list[Step], content: bytes) -> None:

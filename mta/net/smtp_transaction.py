@@ -159,12 +159,15 @@ class Transaction:
         if not self._accepted or self._refused is not None:
             self._send_nothing()
             return
-        if self._dialogue.wire.pending:
-            # It would be taken for the answer to a message that the peer does not have yet.
-            raise ConnectionLost("a reply too many, phase data", "data")
+        self._refuse_a_reply_too_many()
         self._dialogue.pour(sealed(message), self._timeouts.chunk)
         self._hear_the_end()
         self.open = False
+
+    def _refuse_a_reply_too_many(self) -> None:
+        """It would be taken for the answer to a message that the peer does not have yet. Raises ConnectionLost."""
+        if self._dialogue.wire.pending:
+            raise ConnectionLost("a reply too many, phase data", "data")
 
     def _hear_the_end(self) -> None:
         """The replies to the end of the message; LMTP has one for each recipient it took (RFC 2033 4.2)."""

@@ -93,6 +93,19 @@ def test_a_large_message_waits_for_a_recipient() -> None:
             send(client)
 
 
+def test_a_reply_too_many_is_not_taken_for_that_of_the_message() -> None:
+    def session(peer: Peer) -> None:
+        peer.greet("PIPELINING", "CHUNKING")
+        peer.until(b"RCPT TO:<ann@there.test>\r\n")
+        peer.say("250 ok\n250 ok\n250 and more")
+        assert peer.gulp() == b""
+
+    with ScriptedPeer(session) as peer:
+        client = connect(peer.hop)
+        with pytest.raises(ConnectionLost, match="a reply too many"):
+            send(client, message=Letter(b"x" * (MAX_UNASKED + 1)))
+
+
 def test_some_recipients_refused(mx: FakeMx) -> None:
     mx.reply("rcpt", "550 5.1.1 unknown", rcpt="bob@there.test")
     assert send(connect(hop_of(mx)), ANN, BOB) == [250, 550]
